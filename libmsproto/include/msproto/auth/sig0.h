@@ -25,7 +25,8 @@ extern const struct msp_sig0_policy msp_sig0_policy_default;
 
 /**
  * Append a SIG(0) to the finished message msg[0..*len); ARCOUNT goes up by one.
- * @param request what this message answers, exactly as received; empty span for a request.
+ * @param request what this message answers, exactly as received; empty span for a request. It must have parsed: a signed
+ *        answer to a malformed message could be cut so that request and answer together read as one request of ours.
  * Signed window: now-300 .. now+300. @return MSP_OK, MSP_ENOSPACE, MSP_ECRYPTO
  */
 MSP_CHECKED enum msp_err msp_sig0_sign(const struct msp_key *key, struct msp_wall now, struct msp_span request, uint8_t *msg, size_t *len,

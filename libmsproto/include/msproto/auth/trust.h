@@ -26,7 +26,8 @@ MSP_CHECKED enum msp_err msp_keyring_set(struct msp_keyring *ring, const struct 
 void msp_keyring_drop(struct msp_keyring *ring, const struct msp_name *owner);
 bool msp_keyring_has(const struct msp_keyring *ring, const struct msp_name *owner);
 
-/** Replay memory: SHA-256 of accepted signatures until they expire. LRU, at least 65,536 entries (PROTOCOL C.5). */
+/** Replay memory: SHA-256 of accepted signatures until they expire. LRU, at least 65,536 entries (PROTOCOL C.5).
+ *  Of an ECDSA signature r | s only r counts: (r, -s) is valid, too, and anybody can compute it. */
 struct msp_replay;
 MSP_CHECKED enum msp_err msp_replay_new(size_t max, struct msp_replay **out);
 void msp_replay_free(struct msp_replay **r);
@@ -68,7 +69,7 @@ MSP_CHECKED enum msp_err msp_trust_response(const struct msp_trust *t, const str
 MSP_CHECKED enum msp_err msp_trust_tsig(const struct msp_msg *m, msp_tsig_find_fn *find, void *arg, struct msp_wall now,
 					struct msp_tsig_ctx *ctx, enum msp_tsig_error *error, struct msp_authmsg **out);
 
-/** The RCODE and EDE that PROTOCOL B.5 gives for a verification failure. ext_rcode_ok: the request had an OPT. */
+/** The RCODE and EDE that PROTOCOL B.5 gives for a verification failure. has_edns: the request had an OPT. *ede 0: none of ours. */
 void msp_trust_refusal(enum msp_err err, bool has_edns, unsigned *rcode, enum msp_ede_own *ede);
 
 #endif

@@ -94,7 +94,7 @@ void msp_rr_skip(struct msp_rd *rd);
 /** Write one record. With comp, the owner and the names in RDATA of RFC 1035 types are compressed. */
 void msp_rr_write(struct msp_wr *wr, const struct msp_rr *rr, bool comp);
 
-/** Check RDATA octets (uncompressed) against the type's layout. @return MSP_OK, MSP_ETRUNC, MSP_ETRAIL, MSP_EFORMAT, MSP_EVALUE */
+/** Check RDATA octets (uncompressed) against the type's layout. @return MSP_OK, MSP_ETRUNC, MSP_ETRAIL, MSP_EFORMAT, MSP_ENAME */
 MSP_CHECKED enum msp_err msp_rdata_check(uint16_t type, struct msp_span rdata);
 /** Canonical RDATA (RFC 4034 6.2): names of the listed types in lower case. Copies into out (cap >= rdata.len); same length. */
 void msp_rdata_canon(uint16_t type, struct msp_span rdata, uint8_t *out);
