@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Everything may die or vanish at any moment: the lab converges again, and no validating resolver notices."""
+import random
+
+import pytest
+
+from lab import net
+from lab.hosts import wait_for
+from lab.topology import HOSTS, PROVIDERS, ZONE, identity
+
+VICTIMS = ("a-comb", "b-comb", "a-msa", "b-msa", "a-sign", "b-sign")
+
+
+def serials(lab):
+    out = {}
+    for p in PROVIDERS:
+        soa = lab.served(f"{p}-ns", "SOA")
+        out[f"{p}-ns"] = int(soa[0].split()[2])
+        shown = lab.msctl(f"{p}-comb", "combiner", "show", ZONE)
+        if "serial" in shown:
+            out[f"{p}-comb"] = shown["serial"]
+    return out
+
+
+def ahead_or_equal(new, old):
+    return (new - old) % 2**32 < 2**31
+
+
+def instructed(lab, p):
+    shown = lab.msctl(f"{p}-comb", "combiner", "show", ZONE)
+    return shown.get("contributions"), shown
+
+
+def converged(lab, marker):
+    for p in PROVIDERS:
+        texts = lab.served(f"{p}-ns", "TXT", f"marker.{ZONE}")
+        if texts != [f'"{marker}"']:
+            return False, f"{p}-ns serves {texts}, wanted {marker}"
+    bad = [r for r in lab.checks() if not r[1]]
+    return not bad, bad[:2]
+
+
+def asked(lab):
+    return sum(c["asked"] for c in lab.prober()["resolvers"].values())
+
+
+def test_kill_9_ten_times_at_random_moments(lab):
+    assert lab.exit == 0, lab.output
+    rng = random.Random(20261124)
+    order = list(VICTIMS) + rng.choices(VICTIMS, k=4)
+    rng.shuffle(order)
+    before = serials(lab)
+    want = {p: instructed(lab, p)[0] for p in PROVIDERS}
+    assert all(want.values())
+    for round_no, victim in enumerate(order):
+        marker = f"round {round_no}"
+        lab.host["owner"].edit(PROVIDERS, [f'marker TXT "{marker}"'])  # a change is under way when the blow falls
+        moment = asked(lab) + rng.randrange(60)
+        wait_for("a random moment", lambda m=moment: (asked(lab) >= m, asked(lab)), 30)
+        lab.host[victim].kill()
+        moment = asked(lab) + rng.randrange(100)
+        wait_for("a random while", lambda m=moment: (asked(lab) >= m, asked(lab)), 30)
+        lab.host[victim].start()
+        wait_for(f"round {round_no}: converged after kill -9 of {victim}", lambda m=marker: converged(lab, m), 90, 0.5)
+        now = serials(lab)
+        assert all(ahead_or_equal(now[h], before[h]) for h in before if h in now), (before, now)
+        before = now
+        assert {p: instructed(lab, p)[0] for p in PROVIDERS} == want, f"instructions changed when {victim} was killed"
+    prober = lab.prober()
+    assert prober["bad"] == [] and sum(c["bad"] for c in prober["resolvers"].values()) == 0
+    for h in ("resolver", "resolver-b", "resolver-ab"):
+        assert lab.host[h].servfails() == []
+
+
+def health(lab, p, other):
+    rows = lab.msctl(f"{p}-msa", "peer", "list")
+    rows = rows if isinstance(rows, list) else rows.get("peers", [])
+    row = next((r for r in rows if r["identity"] == identity(other)), {})
+    return row.get("state"), row.get("health")
+
+
+def reaches(lab, wanted, p="a", other="b"):
+    wait_for(f"{p} sees {other} {wanted}", lambda: (health(lab, p, other)[1] == wanted, health(lab, p, other)), 60, 0.2)
+
+
+def union_holds(lab):
+    return lab.union_served()[0] and lab.cds_agree()[0]
+
+
+def test_a_peer_that_vanishes_is_degraded_then_interrupted_and_comes_back(lab):
+    reaches(lab, "GREEN")
+    net.cut("b-msa", up=False)
+    try:
+        reaches(lab, "DEGRADED")
+        assert union_holds(lab)
+        reaches(lab, "INTERRUPTED")
+        assert union_holds(lab), "an unreachable peer must change nothing (PROTOCOL F.2 I10)"
+    finally:
+        net.cut("b-msa", up=True)
+    reaches(lab, "GREEN")
+    reaches(lab, "GREEN", "b", "a")
+    assert union_holds(lab)
+
+
+@pytest.mark.parametrize("deaf,mute", [("a", "b"), ("b", "a")])
+def test_loss_in_one_direction_only_is_noticed_on_both_sides_and_heals(lab, deaf, mute):
+    """The mute agent's packets to the deaf one go to a hardware address that nobody has."""
+    reaches(lab, "GREEN", deaf, mute)
+    net.run("ip", "-n", net.ns(f"{mute}-msa"), "neigh", "replace", HOSTS[f"{deaf}-msa"], "lladdr", "02:00:00:00:00:01", "dev", "eth0",
+            "nud", "permanent")
+    try:
+        reaches(lab, "INTERRUPTED", deaf, mute)
+        reaches(lab, "INTERRUPTED", mute, deaf)
+        assert union_holds(lab)
+    finally:
+        net.run("ip", "-n", net.ns(f"{mute}-msa"), "neigh", "del", HOSTS[f"{deaf}-msa"], "dev", "eth0")
+    reaches(lab, "GREEN", deaf, mute)
+    reaches(lab, "GREEN", mute, deaf)
+    assert union_holds(lab)
+
+
+def test_after_all_this_every_claim_still_holds(lab):
+    assert [r for r in lab.checks() if not r[1]] == []

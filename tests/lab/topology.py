@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Who is where in the lab, and what the zones are called. Facts only."""
+
+ZONE = "zone.parent.example."
+PARENT = "parent.example."
+TLD = "example."
+TTL = 10  # of everything that a change waits for
+
+HOSTS = {
+    "root": "10.53.0.1",
+    "tld": "10.53.0.2",
+    "parent": "10.53.0.3",
+    "owner": "10.53.0.10",
+    "resolver": "10.53.0.53",      # follows the delegation
+    "resolver-b": "10.53.0.54",    # asks provider B's server only
+    "resolver-ab": "10.53.0.55",   # asks both providers' servers in turn: mixes their DNSKEY and data
+    "a-comb": "10.53.1.10",
+    "a-sign": "10.53.1.11",
+    "a-msa": "10.53.1.12",
+    "a-ns": "10.53.1.13",
+    "b-comb": "10.53.2.10",
+    "b-sign": "10.53.2.11",
+    "b-msa": "10.53.2.12",
+    "b-ns": "10.53.2.13",
+}
+PROVIDERS = ("a", "b")
+MSA_PORT = 5399
+
+
+def identity(p):
+    return f"msa.provider-{p}.example."
+
+
+def msa_host(p):
+    return f"dns.msa.provider-{p}.example."
+
+
+def ns_name(p):
+    return f"ns.provider-{p}.example."
+
+
+# TSIG keys: name -> the hosts that hold it
+TSIG = {f"{role}-{p}.": f"{role}-{p}" for p in PROVIDERS for role in ("owner", "signer", "msad")}
+
+
+def hsync_rdata(state, nsmgmt, sign, ident):
+    """HSYNC in the generic form of RFC 3597, which every primary can load (PROTOCOL A.1)."""
+    wire = bytes([state, nsmgmt, sign])
+    for label in ident.rstrip(".").split("."):
+        wire += bytes([len(label)]) + label.encode()
+    wire += b"\0"
+    return f"TYPE65282 \\# {len(wire)} {wire.hex()}"

@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* msctl: words to a row of the table, options to a struct, the row's function does it. */
+#include "ctl.h"
+
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <msproto/base/enc.h>
+
+#define MSAD_SOCKET MSP_RUNDIR "/msad/control.sock"
+#define COMBINERD_SOCKET MSP_RUNDIR "/combinerd/control.sock"
+
+static const struct ctl_command commands[] = {
+	{ "status", "", "what a daemon is doing (--socket chooses which; msad by default)", ctl_local, MSAD_SOCKET },
+	{ "zone list", "", "zones of the agent", ctl_local, MSAD_SOCKET },
+	{ "zone show", "ZONE", "one zone: its group, whose key is whose, what is waited for", ctl_local, MSAD_SOCKET },
+	{ "peer list", "", "the other providers' agents", ctl_local, MSAD_SOCKET },
+	{ "peer show", "IDENTITY", "one agent: state, addresses, keys, why not", ctl_local, MSAD_SOCKET },
+	{ "combiner list", "", "zones of the combiner", ctl_local, COMBINERD_SOCKET },
+	{ "combiner show", "ZONE", "one zone: serials, what is instructed by whom, last failure", ctl_local, COMBINERD_SOCKET },
+	{ "combiner diff", "ZONE", "owner's apex beside what is handed to the signer", ctl_local, COMBINERD_SOCKET },
+	{ "combiner retransfer", "ZONE", "fetch the zone from its primary now", ctl_local, COMBINERD_SOCKET },
+	{ "query hsync", "ZONE", "the HSYNC RRset in words [@SERVER]", ctl_query_hsync, NULL },
+	{ "query dsync", "CHILD", "where the parent takes notifications and updates [@RESOLVER]", ctl_query_dsync, NULL },
+	{ "query keystate", "CHILD", "what the receiver thinks of a key: --key FILE @RECEIVER", ctl_query_keystate, NULL },
+	{ "query hello", "ZONE", "greet an agent: --key FILE --identity NAME @AGENT --port N", ctl_query_hello, NULL },
+	{ "key generate", "OWNER", "make a SIG(0) key pair in --dir", ctl_key_generate, NULL },
+	{ "key show", "FILE", "KEY record, tag and fingerprint of a .private file", ctl_key_show, NULL },
+	{ "conf check", "DAEMON FILE", "check a configuration file; problems with file and line", ctl_conf_check, NULL },
+	{ NULL, NULL, NULL, NULL, NULL },
+};
+
+static enum ctl_exit usage(FILE *f)
+{
+	fprintf(f, "usage: msctl [OPTION...] COMMAND [ARGUMENT...]\n\n");
+	for (const struct ctl_command *c = commands; c->words != NULL; c++)
+		fprintf(f, "  %-19s %-12s %s\n", c->words, c->args, c->help);
+	fprintf(f, "\n"
+		   "  --json              JSON instead of tables\n"
+		   "  --socket PATH       control socket of the daemon\n"
+		   "  @ADDRESS            server to ask (query); --port N, --tcp\n"
+		   "  --key FILE          SIG(0) private key to sign with (query)\n"
+		   "  --peer-key FILE     .key file of the other side: its answer is verified\n"
+		   "  --identity NAME     HSYNC identity to speak as (query hello)\n"
+		   "  --algorithm ALG     of key generate: ED25519 (default), ECDSAP256SHA256, ECDSAP384SHA384, ED448, RSASHA256\n"
+		   "  --dir DIR           where key generate puts the files (default .)\n"
+		   "  --timeout SECONDS   how long to wait (default 10)\n"
+		   "\nexit status: 0 done, 1 refused or bad answer, 2 wrong usage, 3 nobody answered\n");
+	return f == stdout ? CTL_OK : CTL_USAGE;
+}
+
+static int args_of(const struct ctl_command *c, int *optional)
+{
+	int n = 0;
+
+	*optional = 0;
+	for (const char *p = c->args; *p != '\0';) {
+		p += strspn(p, " ");
+		n += *p != '\0';
+		*optional += *p == '[';
+		p += strcspn(p, " ");
+	}
+	return n;
+}
+
+/* The row whose words begin the command line. */
+static const struct ctl_command *find(int argc, char **argv, int *words)
+{
+	char two[64] = "";
+
+	if (argc >= 2)
+		snprintf(two, sizeof(two), "%.30s %.30s", argv[0], argv[1]);
+	for (const struct ctl_command *c = commands; c->words != NULL; c++) {
+		*words = strchr(c->words, ' ') != NULL ? 2 : 1;
+		if (argc >= 1 && strcmp(c->words, *words == 2 ? two : argv[0]) == 0)
+			return c;
+	}
+	return NULL;
+}
+
+int main(int argc, char **argv)
+{
+	static const struct option options[] = {
+		{ "json", no_argument, NULL, 'j' },	    { "socket", required_argument, NULL, 's' },
+		{ "key", required_argument, NULL, 'k' },    { "peer-key", required_argument, NULL, 'p' },
+		{ "identity", required_argument, NULL, 'i' }, { "algorithm", required_argument, NULL, 'a' },
+		{ "dir", required_argument, NULL, 'd' },    { "port", required_argument, NULL, 'P' },
+		{ "timeout", required_argument, NULL, 't' }, { "tcp", no_argument, NULL, 'T' },
+		{ "help", no_argument, NULL, 'h' },	    { "version", no_argument, NULL, 'V' },
+		{ NULL, 0, NULL, 0 },
+	};
+	struct ctl_opts o = { .algorithm = "ED25519", .dir = ".", .port = 53, .timeout_ms = 10000, .numbers = msp_numbers_default };
+	const struct ctl_command *cmd;
+	int c, words, wanted, optional, count = 0;
+	uint64_t n;
+
+	while ((c = getopt_long(argc, argv, "jhV", options, NULL)) != -1) {
+		switch (c) {
+		case 'j': o.json = true; break;
+		case 's': o.socket = optarg; break;
+		case 'k': o.key_file = optarg; break;
+		case 'p': o.peer_key = optarg; break;
+		case 'i': o.identity = optarg; break;
+		case 'a': o.algorithm = optarg; break;
+		case 'd': o.dir = optarg; break;
+		case 'T': o.tcp = true; break;
+		case 'P':
+		case 't':
+			if (msp_u64_parse(msp_span_str(optarg), c == 'P' ? 65535 : 3600, &n) != MSP_OK || n == 0)
+				return usage(stderr);
+			if (c == 'P')
+				o.port = (uint16_t)n;
+			else
+				o.timeout_ms = (uint32_t)n * 1000;
+			break;
+		case 'V': printf("msctl %s\n", MSP_VERSION); return CTL_OK;
+		case 'h': return usage(stdout);
+		default: return usage(stderr);
+		}
+	}
+	argv += optind;
+	argc -= optind;
+	for (int i = 0; i < argc; i++) { /* @ADDRESS may stand anywhere */
+		if (argv[i][0] == '@' && o.server == NULL)
+			o.server = argv[i] + 1;
+		else
+			argv[count++] = argv[i];
+	}
+	argc = count;
+	cmd = find(argc, argv, &words);
+	if (cmd == NULL)
+		return usage(stderr);
+	wanted = args_of(cmd, &optional);
+	if (argc - words > wanted || argc - words < wanted - optional) {
+		fprintf(stderr, "usage: msctl %s %s\n", cmd->words, cmd->args);
+		return CTL_USAGE;
+	}
+	return cmd->run(&o, cmd, argc - words, argv + words);
+}
