@@ -8,10 +8,9 @@
 #include <msproto/base/mem.h>
 
 #include "io/loop_priv.h"
-#include "io/resolve_wire.h"
+#include "io/resolve_child.h"
 #include "zone/secure_make.h"
 
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -24,10 +23,6 @@
 #define TICK_MS            250
 #define BACKOFF_MIN_MS     100u
 #define BACKOFF_MAX_MS     10000u
-#define LINGER_MS          3000 /* for a worker that was told to end */
-#define WORKER_FD          3
-#define ARGS_MAX           (8 + 2 * 16)
-#define ADDR_TEXT_MAX      64
 
 struct lookup {
 	struct lookup *next;
@@ -42,22 +37,11 @@ struct lookup_list {
 	size_t count;
 };
 
-/* A child process. Outlives the resolver's interest in it: it goes with its last handle. */
-struct worker {
-	struct msp_resolver *r; /* NULL once it was given up */
-	uv_process_t process;
-	uv_pipe_t pipe;
-	uv_timer_t linger;
-	unsigned open_handles;
-	bool running, pipe_closing;
-	struct msp_buf in;
-};
-
 struct msp_resolver {
 	struct msp_loop *loop;
 	struct msp_resolver_conf conf; /* pointers owned */
 	char *worker_path, *anchor_file;
-	struct worker *worker;                    /* NULL while there is none */
+	struct resolve_child *worker;             /* NULL while there is none */
 	struct lookup_list queue, flight, failed; /* waiting; with the worker; awaiting their callbacks */
 	uint32_t next_id;
 	uint64_t restarts;
@@ -136,52 +120,18 @@ static bool finish_failed(struct msp_resolver *r, const char *why)
 	return true;
 }
 
-/* ---- the child process ---- */
+/* ---- the worker ---- */
 
-static void worker_handle_closed(uv_handle_t *h)
+static void start_later(struct msp_resolver *r)
 {
-	struct worker *w = h->data;
-
-	if (--w->open_handles > 0)
-		return;
-	msp_buf_fini(&w->in);
-	msp_free(w);
+	msp_timer_start(r->backoff, r->backoff_ms);
+	r->backoff_ms = r->backoff_ms * 2 < BACKOFF_MAX_MS ? r->backoff_ms * 2 : BACKOFF_MAX_MS;
 }
-
-static void worker_close_pipe(struct worker *w)
-{
-	if (!w->pipe_closing)
-		uv_close((uv_handle_t *)&w->pipe, worker_handle_closed);
-	w->pipe_closing = true;
-}
-
-static void worker_linger_over(uv_timer_t *t)
-{
-	struct worker *w = t->data;
-
-	if (w->running)
-		(void)uv_process_kill(&w->process, SIGKILL);
-}
-
-/* No word from it is heard any more. It ends by itself when its pipe closes, unless it is to be killed. */
-static void worker_give_up(struct worker *w, bool kill)
-{
-	if (w->r)
-		w->r->worker = NULL;
-	w->r = NULL;
-	worker_close_pipe(w);
-	if (w->running && kill)
-		(void)uv_process_kill(&w->process, SIGKILL);
-	else if (w->running)
-		(void)uv_timer_start(&w->linger, worker_linger_over, LINGER_MS, 0);
-}
-
-static void start_later(struct msp_resolver *r);
 
 /* It died, or said something it must not, or is stuck. @return false when a callback closed r. */
 static bool worker_lost(struct msp_resolver *r, const char *why)
 {
-	worker_give_up(r->worker, true);
+	resolve_child_give_up(&r->worker, true);
 	r->flush = false; /* its cache went with it */
 	r->restarts++;
 	msp_log(msp_loop_log(r->loop), MSP_LOG_WARNING, "resolver-worker-lost", MSP_F_STR("why", why),
@@ -192,24 +142,13 @@ static bool worker_lost(struct msp_resolver *r, const char *why)
 	return finish_failed(r, why);
 }
 
-static void worker_exited(uv_process_t *process, int64_t status, int signum)
+static void on_lost(void *arg, const char *why)
 {
-	struct worker *w = process->data;
-	char why[64];
+	struct msp_resolver *r = arg;
 
-	w->running = false;
-	uv_close((uv_handle_t *)&w->process, worker_handle_closed);
-	uv_close((uv_handle_t *)&w->linger, worker_handle_closed);
-	if (!w->r)
-		return;
-	if (signum)
-		(void)snprintf(why, sizeof(why), "resolver worker died of signal %d", signum);
-	else
-		(void)snprintf(why, sizeof(why), "resolver worker exited with status %lld", (long long)status);
-	(void)worker_lost(w->r, why);
+	r->worker = NULL; /* given up already */
+	(void)worker_lost(r, why);
 }
-
-static void pump_soon(struct msp_resolver *r);
 
 static struct lookup *take_in_flight(struct msp_resolver *r, uint32_t id)
 {
@@ -219,164 +158,40 @@ static struct lookup *take_in_flight(struct msp_resolver *r, uint32_t id)
 	return NULL;
 }
 
-/* @return false when r is gone, or the worker given up. */
-static bool got_reply(struct msp_resolver *r, struct msp_span payload)
-{
-	struct msp_secure_rrset *secure = NULL;
-	struct resolve_reply reply;
-	struct lookup *l;
+static void pump_soon(struct msp_resolver *r);
 
-	if (resolve_reply_read(payload, &reply) != MSP_OK) {
-		(void)worker_lost(r, "resolver worker sent a malformed answer");
-		return false;
-	}
-	l = take_in_flight(r, reply.id);
-	if (!l || (reply.set && reply.set->type != l->ask.type)) {
-		msp_rrset_free(&reply.set);
+static void on_reply(void *arg, struct resolve_reply *reply)
+{
+	struct msp_resolver *r = arg;
+	struct msp_secure_rrset *secure = NULL;
+	struct lookup *l = take_in_flight(r, reply->id);
+
+	if (!l || (reply->set && reply->set->type != l->ask.type)) {
+		msp_rrset_free(&reply->set);
 		if (l)
 			list_add(&r->failed, l);
 		(void)worker_lost(r, "resolver worker answered what was not asked");
-		return false;
+		return;
 	}
 	r->backoff_ms = BACKOFF_MIN_MS; /* it works */
-	if (reply.set && msp_secure_make(&reply.set, &secure) != MSP_OK) {
-		msp_rrset_free(&reply.set);
-		reply.verdict = MSP_LOOKUP_FAILED;
-		(void)snprintf(reply.why, sizeof(reply.why), "out of memory");
+	if (reply->set && msp_secure_make(&reply->set, &secure) != MSP_OK) {
+		msp_rrset_free(&reply->set);
+		reply->verdict = MSP_LOOKUP_FAILED;
+		(void)snprintf(reply->why, sizeof(reply->why), "out of memory");
 	}
 	pump_soon(r);
-	return finish(r, l, reply.verdict, secure, reply.why);
-}
-
-static void give_octets(uv_handle_t *h, size_t suggested, uv_buf_t *buf)
-{
-	struct worker *w = h->data;
-
-	(void)suggested;
-	*buf = w->r ? uv_buf_init((char *)w->r->loop->octets, MSP_LOOP_OCTETS) : uv_buf_init(NULL, 0);
-}
-
-static void got_octets(uv_stream_t *s, ssize_t n, const uv_buf_t *buf)
-{
-	struct worker *w = s->data;
-	struct msp_resolver *r = w->r;
-
-	if (!r || n == 0)
-		return;
-	if (n < 0) {
-		/* Its exit status, which tells more, may be a moment away; but it may also live on without a pipe. */
-		(void)worker_lost(r, "resolver worker closed its pipe");
-		return;
-	}
-	msp_buf_add(&w->in, buf->base, (size_t)n);
-	if (w->in.err != MSP_OK) {
-		(void)worker_lost(r, "resolver worker sent too much");
-		return;
-	}
-	while (w->r) {
-		struct msp_span payload;
-		enum msp_err err = resolve_frame(msp_buf_span(&w->in), RESOLVE_REPLY_MAX, &payload);
-
-		if (err == MSP_ETRUNC)
-			return;
-		if (err != MSP_OK) {
-			(void)worker_lost(r, "resolver worker sent too much");
-			return;
-		}
-		if (!got_reply(r, payload))
-			return;
-		msp_buf_consume(&w->in, RESOLVE_FRAME_HEAD + payload.len);
-	}
-}
-
-struct worker_args {
-	char timeout[16];
-	char root[16][ADDR_TEXT_MAX];
-	char *argv[ARGS_MAX + 1];
-};
-
-/* Text that uv_spawn takes as char * and only reads. */
-static char *arg(const char *text)
-{
-	union {
-		const char *in;
-		char *out;
-	} u = { text };
-
-	return u.out;
-}
-
-static void make_args(const struct msp_resolver *r, struct worker_args *a)
-{
-	size_t n = 0;
-
-	(void)snprintf(a->timeout, sizeof(a->timeout), "%u", r->conf.timeout_ms);
-	a->argv[n++] = r->worker_path;
-	a->argv[n++] = arg("--resolver-worker");
-	a->argv[n++] = arg("-t");
-	a->argv[n++] = a->timeout;
-	if (r->anchor_file) {
-		a->argv[n++] = arg("-a");
-		a->argv[n++] = r->anchor_file;
-	}
-	for (size_t i = 0; i < r->conf.root_server_count; i++) {
-		struct msp_addr host = r->conf.root_server[i];
-
-		host.port = 0;
-		(void)snprintf(a->root[i], sizeof(a->root[i]), "%s", MSP_ADDR(&host));
-		a->argv[n++] = arg("-r");
-		a->argv[n++] = a->root[i];
-	}
-	a->argv[n] = NULL;
-}
-
-static int spawn(struct msp_resolver *r, struct worker *w)
-{
-	char *env[] = { arg("PATH=/usr/bin:/bin"), arg("LANG=C"), NULL };
-	uv_stdio_container_t stdio[WORKER_FD + 1] = { { .flags = UV_IGNORE }, { .flags = UV_IGNORE } };
-	uv_process_options_t options = { .exit_cb = worker_exited, .file = r->worker_path };
-	struct worker_args args;
-
-	make_args(r, &args);
-	stdio[2].flags = UV_INHERIT_FD; /* what it has to complain about belongs into our log */
-	stdio[2].data.fd = 2;
-	stdio[WORKER_FD].flags = UV_CREATE_PIPE | UV_READABLE_PIPE | UV_WRITABLE_PIPE;
-	stdio[WORKER_FD].data.stream = (uv_stream_t *)&w->pipe;
-	options.args = args.argv;
-	options.env = env;
-	options.cwd = "/";
-	options.stdio = stdio;
-	options.stdio_count = WORKER_FD + 1;
-	return uv_spawn(&r->loop->uv, &w->process, &options);
+	(void)finish(r, l, reply->verdict, secure, reply->why);
 }
 
 static enum msp_err worker_start(struct msp_resolver *r, struct msp_why *why)
 {
-	struct worker *w = msp_alloc(1, sizeof(*w));
-	int rc;
+	const struct resolve_child_conf conf = { .path = r->worker_path,
+						 .anchor_file = r->anchor_file,
+						 .timeout_ms = r->conf.timeout_ms,
+						 .root = r->conf.root_server,
+						 .root_count = r->conf.root_server_count };
 
-	if (!w)
-		return msp_fail(why, MSP_ENOMEM, "resolver worker: out of memory");
-	w->r = r;
-	w->process.data = w->pipe.data = w->linger.data = w;
-	msp_buf_init(&w->in, RESOLVE_FRAME_HEAD + RESOLVE_REPLY_MAX + MSP_LOOP_OCTETS);
-	(void)uv_pipe_init(&r->loop->uv, &w->pipe, 0);
-	(void)uv_timer_init(&r->loop->uv, &w->linger);
-	w->open_handles = 3;
-	rc = spawn(r, w);
-	w->running = rc == 0;
-	if (rc == 0)
-		rc = uv_read_start((uv_stream_t *)&w->pipe, give_octets, got_octets);
-	if (rc != 0) {
-		worker_give_up(w, true);
-		if (!w->running) { /* the process handle is initialised in any case, but no exit will be told */
-			uv_close((uv_handle_t *)&w->process, worker_handle_closed);
-			uv_close((uv_handle_t *)&w->linger, worker_handle_closed);
-		}
-		return msp_fail(why, MSP_EIO, "%s: %s", r->worker_path, uv_strerror(rc));
-	}
-	r->worker = w;
-	return MSP_OK;
+	return resolve_child_start(r->loop, &conf, on_reply, on_lost, r, &r->worker, why);
 }
 
 static void start_now(void *arg)
@@ -394,50 +209,7 @@ static void start_now(void *arg)
 	start_later(r);
 }
 
-static void start_later(struct msp_resolver *r)
-{
-	msp_timer_start(r->backoff, r->backoff_ms);
-	r->backoff_ms = r->backoff_ms * 2 < BACKOFF_MAX_MS ? r->backoff_ms * 2 : BACKOFF_MAX_MS;
-}
-
 /* ---- look-ups ---- */
-
-struct ask_write {
-	uv_write_t write;
-	struct msp_buf buf;
-};
-
-static void ask_written(uv_write_t *w, int status)
-{
-	struct ask_write *a = w->data;
-
-	(void)status; /* a broken pipe shows on the reading side, too */
-	msp_buf_fini(&a->buf);
-	msp_free(a);
-}
-
-static enum msp_err send_ask(struct worker *w, const struct resolve_ask *ask)
-{
-	struct ask_write *a = msp_alloc(1, sizeof(*a));
-	enum msp_err err;
-	uv_buf_t b;
-
-	if (!a)
-		return MSP_ENOMEM;
-	a->write.data = a;
-	msp_buf_init(&a->buf, RESOLVE_FRAME_HEAD + RESOLVE_ASK_MAX);
-	err = resolve_ask_write(ask, &a->buf);
-	if (err == MSP_OK) {
-		b = uv_buf_init((char *)a->buf.ptr, (unsigned)a->buf.len);
-		if (uv_write(&a->write, (uv_stream_t *)&w->pipe, &b, 1, ask_written) != 0)
-			err = MSP_ENET;
-	}
-	if (err != MSP_OK) {
-		msp_buf_fini(&a->buf);
-		msp_free(a);
-	}
-	return err;
-}
 
 static void start_ticking(struct msp_resolver *r)
 {
@@ -449,8 +221,7 @@ static void start_ticking(struct msp_resolver *r)
 static void flush_now(struct msp_resolver *r)
 {
 	r->flush = false;
-	if (r->worker)
-		worker_give_up(r->worker, false);
+	resolve_child_give_up(&r->worker, false);
 	start_now(r);
 }
 
@@ -471,7 +242,7 @@ static void pump(void *arg)
 		l->ask.id = r->next_id++;
 		l->deadline = msp_mono_add_ms(msp_mono_now(), (int64_t)r->conf.timeout_ms + GUARD_MS);
 		list_add(&r->flight, l);
-		if (send_ask(r->worker, &l->ask) != MSP_OK) {
+		if (resolve_child_send(r->worker, &l->ask) != MSP_OK) {
 			(void)worker_lost(r, "resolver worker cannot be written to");
 			return;
 		}
@@ -609,8 +380,7 @@ void msp_resolver_close(struct msp_resolver **rp)
 		return;
 	*rp = NULL;
 	r->closed = true;
-	if (r->worker)
-		worker_give_up(r->worker, false);
+	resolve_child_give_up(&r->worker, false);
 	if (r->tick)
 		msp_timer_close(&r->tick);
 	if (r->backoff)

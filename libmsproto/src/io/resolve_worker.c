@@ -9,11 +9,9 @@
 #include <msproto/base/mem.h>
 #include <msproto/msg/msg.h>
 
-#include "io/getdns_hints.h"
-#include "io/getdns_loop.h"
+#include "io/resolve_engine.h"
 #include "io/resolve_wire.h"
 
-#include <arpa/inet.h>
 #include <linux/capability.h>
 #include <signal.h>
 #include <stdio.h>
@@ -28,12 +26,12 @@
 #define LOOKUPS_MAX        1024u
 #define BOGUS_PAUSE_MS     500 /* "bogus" may be a chain that could not be fetched just now */
 #define RETRY_TIME_MIN_MS  1000
+#define SPARES_MAX         4u  /* contexts for second attempts, at a time */
+#define SPARE_FRESH_MS     400 /* under the pause: what it has cached is younger than the question */
 #define TIMEOUT_MS_DEFAULT 10000u
 #define CNAME_HOPS_MAX     16
 #define ROOTS_MAX          16u
-#define ANCHORS_MAX        64u
 #define ADDRESS_SPACE_MAX  (512ul << 20)
-#define ROOT_ANCHOR_FILE   "/usr/share/dns/root.key" /* Debian: dns-root-data */
 #define READ_CHUNK         4096
 #define EXIT_SECONDS       2
 
@@ -48,16 +46,27 @@
 #define SANITIZED 0
 #endif
 
+/*
+ * A context for second attempts. The first one's cache holds "bogus" for a minute, and the DS and DNSKEY that led to it
+ * for their TTL: asked again there, it could only say the same.
+ */
+struct spare {
+	struct resolve_engine engine;
+	struct worker *w;
+	struct msp_mono made;
+	size_t users;
+	uv_timer_t timer; /* ends it when it has no users */
+};
+
 struct worker {
 	uv_loop_t uv;
 	uv_pipe_t channel;
-	struct getdns_loop binding;
-	struct getdns_hints hints;
-	getdns_context *ctx;
-	getdns_dict *extensions;
-	uint32_t timeout_ms;
+	struct resolve_recipe recipe;
+	struct resolve_engine engine;
+	struct spare *spare; /* the newest; NULL when it is gone */
+	size_t spare_count;
 	size_t lookup_count;
-	bool ending; /* callbacks now come from the context's destruction */
+	bool ending; /* callbacks now come from a context's destruction */
 	struct msp_buf in;
 	char chunk[READ_CHUNK];
 	struct msp_rr_scratch scratch;
@@ -66,16 +75,75 @@ struct worker {
 /* One question, asked of getdns once or twice. Lives until its timer is closed. */
 struct question {
 	struct worker *w;
+	struct spare *spare; /* NULL in the first attempt */
 	struct resolve_ask ask;
 	struct resolve_reply reply;
 	uv_timer_t timer;
 	struct msp_mono start;
 	getdns_transaction_t transaction;
-	unsigned attempt;
 	bool calling;   /* inside getdns_general, which may call back at once */
 	bool answered;  /* getdns has called back */
 	bool cancelled; /* by us: its last callback is to be ignored */
 };
+
+/* ---- contexts for second attempts ---- */
+
+static void spare_closed(uv_handle_t *h)
+{
+	msp_free(h->data);
+}
+
+/* From the loop, so never inside a callback of the context. */
+static void spare_over(uv_timer_t *t)
+{
+	struct spare *s = t->data;
+	struct worker *w = s->w;
+
+	if (s->users > 0)
+		return;
+	if (w->spare == s)
+		w->spare = NULL;
+	w->spare_count--;
+	w->ending = true; /* nobody waits for it, so whatever it still says is of no interest */
+	resolve_engine_fini(&s->engine);
+	w->ending = false;
+	uv_close((uv_handle_t *)&s->timer, spare_closed);
+}
+
+static struct spare *spare_new(struct worker *w)
+{
+	struct spare *s = msp_alloc(1, sizeof(*s));
+
+	if (!s || !resolve_engine_init(&s->engine, &w->recipe, &w->uv)) {
+		msp_free(s);
+		return NULL;
+	}
+	s->w = w;
+	s->made = msp_mono_now();
+	s->timer.data = s;
+	(void)uv_timer_init(&w->uv, &s->timer);
+	w->spare_count++;
+	return s;
+}
+
+/* NULL when there is none to be had. */
+static struct spare *spare_get(struct worker *w)
+{
+	struct msp_mono now = msp_mono_now();
+
+	if (!w->spare ||
+	    (msp_mono_reached(now, msp_mono_add_ms(w->spare->made, SPARE_FRESH_MS)) && w->spare_count < SPARES_MAX))
+		w->spare = w->spare_count < SPARES_MAX ? spare_new(w) : w->spare;
+	if (w->spare)
+		w->spare->users++;
+	return w->spare;
+}
+
+static void spare_put(struct spare *s)
+{
+	if (s && --s->users == 0)
+		(void)uv_timer_start(&s->timer, spare_over, SPARE_FRESH_MS, 0);
+}
 
 /* ---- judging an answer ---- */
 
@@ -213,17 +281,28 @@ static void question_closed(uv_handle_t *h)
 
 static void question_done(struct question *q)
 {
+	spare_put(q->spare);
 	send_reply(q->w, &q->reply);
 	msp_rrset_free(&q->reply.set);
 	q->w->lookup_count--;
 	uv_close((uv_handle_t *)&q->timer, question_closed);
 }
 
-static void question_ask(struct question *q);
+static void question_ask(struct question *q, struct resolve_engine *engine);
+static void retry_over(uv_timer_t *t);
 
 static void pause_over(uv_timer_t *t)
 {
-	question_ask(t->data);
+	struct question *q = t->data;
+	int64_t left = q->w->recipe.timeout_ms - (msp_mono_now().ms - q->start.ms);
+
+	q->spare = spare_get(q->w);
+	if (!q->spare) {
+		question_done(q);
+		return;
+	}
+	(void)uv_timer_start(&q->timer, retry_over, (uint64_t)(left > RETRY_TIME_MIN_MS ? left : RETRY_TIME_MIN_MS), 0);
+	question_ask(q, &q->spare->engine);
 }
 
 /* The second attempt has run out of time: the first one's verdict stands. */
@@ -232,14 +311,14 @@ static void retry_over(uv_timer_t *t)
 	struct question *q = t->data;
 
 	q->cancelled = true;
-	(void)getdns_cancel_callback(q->w->ctx, q->transaction);
+	(void)getdns_cancel_callback(q->spare->engine.ctx, q->transaction);
 	question_done(q);
 }
 
 static void question_answered(struct question *q)
 {
 	(void)uv_timer_stop(&q->timer);
-	if (q->reply.verdict == MSP_LOOKUP_BOGUS && q->attempt == 1)
+	if (q->reply.verdict == MSP_LOOKUP_BOGUS && !q->spare)
 		(void)uv_timer_start(&q->timer, pause_over, BOGUS_PAUSE_MS, 0);
 	else
 		question_done(q);
@@ -268,23 +347,15 @@ static void on_getdns(getdns_context *ctx, getdns_callback_type_t kind, getdns_d
 		question_answered(q);
 }
 
-static void question_ask(struct question *q)
+static void question_ask(struct question *q, struct resolve_engine *engine)
 {
 	struct msp_name_text name = msp_name_text(&q->ask.name);
 	getdns_return_t rc;
 
-	q->attempt++;
 	q->answered = false;
-	if (q->attempt > 1) {
-		int64_t left = q->w->timeout_ms - (msp_mono_now().ms - q->start.ms);
-
-		(void)uv_timer_start(&q->timer, retry_over,
-				     (uint64_t)(left > RETRY_TIME_MIN_MS ? left : RETRY_TIME_MIN_MS), 0);
-	}
 	q->calling = true;
-	rc = getdns_general(q->w->ctx, name.s, q->ask.type, q->w->extensions, q, &q->transaction, on_getdns);
+	rc = resolve_engine_ask(engine, name.s, q->ask.type, q, &q->transaction, on_getdns);
 	q->calling = false;
-	getdns_hints_remove(&q->w->hints); /* read by now */
 	if (rc != GETDNS_RETURN_GOOD && !q->answered) {
 		judge(q, MSP_LOOKUP_FAILED, getdns_get_errorstr_by_id((uint16_t)rc));
 		q->answered = true;
@@ -312,7 +383,7 @@ static void accept_question(struct worker *w, const struct resolve_ask *ask)
 	q->timer.data = q;
 	(void)uv_timer_init(&w->uv, &q->timer);
 	w->lookup_count++;
-	question_ask(q);
+	question_ask(q, &w->engine);
 }
 
 /* ---- the channel ---- */
@@ -378,98 +449,6 @@ static bool read_settings(int argc, char **argv, struct settings *s)
 	return optind == argc;
 }
 
-/* DS or DNSKEY records in presentation form, a line each; comments start with ';'. */
-static getdns_list *read_anchors(const char *path)
-{
-	getdns_list *list = getdns_list_create();
-	FILE *f = fopen(path, "re");
-	char line[4096];
-	size_t count = 0;
-
-	while (list && f && count < ANCHORS_MAX && fgets(line, sizeof(line), f)) {
-		getdns_dict *rr = NULL;
-
-		line[strcspn(line, ";\r\n")] = '\0';
-		if (line[strspn(line, " \t")] == '\0')
-			continue;
-		if (getdns_str2rr_dict(line, &rr, NULL, 3600) != GETDNS_RETURN_GOOD) {
-			count = 0;
-			break;
-		}
-		if (getdns_list_set_dict(list, count, rr) == GETDNS_RETURN_GOOD)
-			count++;
-		getdns_dict_destroy(rr);
-	}
-	if (f)
-		(void)fclose(f);
-	if (count == 0) {
-		getdns_list_destroy(list);
-		return NULL;
-	}
-	return list;
-}
-
-static bool set_anchors(getdns_context *ctx, const char *path)
-{
-	getdns_list *list;
-	getdns_return_t rc;
-
-	if (!path && access(ROOT_ANCHOR_FILE, R_OK) != 0)
-		return true; /* the library's own */
-	/* Once set, the library fetches none over HTTP. */
-	list = read_anchors(path ? path : ROOT_ANCHOR_FILE);
-	if (!list) {
-		(void)fprintf(stderr, "resolver worker: %s: no trust anchor can be read\n",
-			      path ? path : ROOT_ANCHOR_FILE);
-		return false;
-	}
-	rc = getdns_context_set_dnssec_trust_anchors(ctx, list);
-	getdns_list_destroy(list);
-	return rc == GETDNS_RETURN_GOOD;
-}
-
-static bool set_roots(struct worker *w, const struct settings *s)
-{
-	getdns_list *list = s->root_count ? getdns_list_create() : NULL;
-	getdns_return_t rc = GETDNS_RETURN_GOOD;
-
-	if (s->root_count == 0)
-		return true;
-	for (size_t i = 0; list && i < s->root_count && rc == GETDNS_RETURN_GOOD; i++) {
-		struct msp_addr addr;
-		getdns_bindata octets = { 0, addr.oct };
-
-		if (msp_addr_parse(s->root[i], 0, &addr) != MSP_OK) {
-			rc = GETDNS_RETURN_INVALID_PARAMETER;
-			break;
-		}
-		octets.size = addr.family == MSP_FAMILY_V4 ? 4 : 16;
-		rc = getdns_list_set_bindata(list, i, &octets);
-	}
-	if (rc == GETDNS_RETURN_GOOD)
-		rc = getdns_hints_set(w->ctx, list, &w->hints);
-	getdns_list_destroy(list);
-	return rc == GETDNS_RETURN_GOOD;
-}
-
-static bool set_up(struct worker *w, const struct settings *s)
-{
-	getdns_namespace_t dns_only[] = { GETDNS_NAMESPACE_DNS };
-
-	w->timeout_ms = s->timeout_ms;
-	/* 0: nothing from /etc/resolv.conf and /etc/hosts; everything is said here. */
-	if (getdns_context_create(&w->ctx, 0) != GETDNS_RETURN_GOOD)
-		return false;
-	w->extensions = getdns_dict_create();
-	return w->extensions && getdns_context_set_namespaces(w->ctx, 1, dns_only) == GETDNS_RETURN_GOOD &&
-	       getdns_context_set_resolution_type(w->ctx, GETDNS_RESOLUTION_RECURSING) == GETDNS_RETURN_GOOD &&
-	       getdns_context_set_timeout(w->ctx, s->timeout_ms) == GETDNS_RETURN_GOOD &&
-	       set_anchors(w->ctx, s->anchor_file) && set_roots(w, s) &&
-	       getdns_loop_attach(&w->binding, w->ctx, &w->uv) == GETDNS_RETURN_GOOD &&
-	       getdns_dict_set_int(w->extensions, "dnssec_return_all_statuses", GETDNS_EXTENSION_TRUE) ==
-		       GETDNS_RETURN_GOOD;
-}
-
 /* The library parses what strangers send: it gets a socket, some memory and nothing else. */
 static bool harden(void)
 {
@@ -487,24 +466,23 @@ static void tear_down(struct worker *w)
 	/* Outstanding look-ups die with the process. */
 	w->ending = true;
 	(void)alarm(EXIT_SECONDS);
-	getdns_dict_destroy(w->extensions);
-	getdns_hints_remove(&w->hints);
-	getdns_context_destroy(w->ctx);
-	getdns_loop_detach(&w->binding);
+	resolve_engine_fini(&w->engine);
 	(void)uv_run(&w->uv, UV_RUN_NOWAIT);
 }
 
 int msp_resolver_worker(int argc, char **argv)
 {
 	struct worker *w = msp_alloc(1, sizeof(*w)); /* never freed: the process ends with it */
+	const struct sigaction ignore = { .sa_handler = SIG_IGN };
 	struct settings s = { .root_count = 0 };
 
 	(void)syscall(SYS_close_range, CHANNEL_FD + 1, ~0u, 0);
-	(void)signal(SIGPIPE, SIG_IGN);
+	(void)sigaction(SIGPIPE, &ignore, NULL);
 	if (!w || !read_settings(argc, argv, &s) || uv_loop_init(&w->uv) != 0)
 		return EXIT_FAILURE;
 	msp_buf_init(&w->in, 2 * (RESOLVE_FRAME_HEAD + RESOLVE_ASK_MAX) + READ_CHUNK);
-	if (!set_up(w, &s) || !harden()) {
+	if (!resolve_recipe_init(&w->recipe, s.anchor_file, s.root, s.root_count, s.timeout_ms) ||
+	    !resolve_engine_init(&w->engine, &w->recipe, &w->uv) || !harden()) {
 		(void)fprintf(stderr, "resolver worker: cannot start\n");
 		return EXIT_FAILURE;
 	}
@@ -514,7 +492,6 @@ int msp_resolver_worker(int argc, char **argv)
 		return EXIT_FAILURE;
 	(void)uv_run(&w->uv, UV_RUN_DEFAULT);
 	tear_down(w);
-	/* What is left belongs to look-ups in flight: the kernel takes it, faster than a walk over the library's lists.
-	 */
+	/* What is left belongs to look-ups in flight: the kernel takes it. */
 	_exit(EXIT_SUCCESS);
 }

@@ -51,28 +51,43 @@ static bool all_answered(void *arg)
 	return *(size_t *)arg == 0;
 }
 
+/* The next word of the line, cut off in place; NULL at its end. */
+static const char *next_word(char **line)
+{
+	char *word = *line + strspn(*line, " ");
+	size_t len = strcspn(word, " ");
+
+	*line = word + len + (word[len] != '\0');
+	word[len] = '\0';
+	return len ? word : NULL;
+}
+
+static bool ask(struct msp_resolver *r, const char *name, const char *type, struct lookup *l, size_t *left)
+{
+	struct msp_name owner;
+	uint16_t number;
+
+	(void)snprintf(l->name, sizeof(l->name), "%s", name);
+	(void)snprintf(l->type, sizeof(l->type), "%s", type);
+	l->left = left;
+	if (msp_name_from_text(name, &owner) != MSP_OK ||
+	    msp_type_from_text(msp_span_str(type), NULL, &number) != MSP_OK ||
+	    msp_resolver_ask(r, &owner, number, answered, l) != MSP_OK)
+		return false;
+	(*left)++;
+	return true;
+}
+
 static int look_up(struct msp_loop *loop, struct msp_resolver *r, char *line)
 {
 	static struct lookup lookups[LOOKUPS_MAX];
 	size_t left = 0;
-	char *save = NULL, *name = strtok_r(line, " ", &save), *type = strtok_r(NULL, " ", &save);
+	const char *name, *type;
 
-	for (size_t n = 0; name && type && n < LOOKUPS_MAX; n++) {
-		struct lookup *l = &lookups[n];
-		struct msp_name owner;
-		uint16_t number;
-
-		(void)snprintf(l->name, sizeof(l->name), "%s", name);
-		(void)snprintf(l->type, sizeof(l->type), "%s", type);
-		l->left = &left;
-		if (msp_name_from_text(name, &owner) != MSP_OK ||
-		    msp_type_from_text(msp_span_str(type), NULL, &number) != MSP_OK ||
-		    msp_resolver_ask(r, &owner, number, answered, l) != MSP_OK)
+	for (size_t n = 0; n < LOOKUPS_MAX && (name = next_word(&line)) != NULL && (type = next_word(&line)) != NULL;
+	     n++)
+		if (!ask(r, name, type, &lookups[n], &left))
 			return 1;
-		left++;
-		name = strtok_r(NULL, " ", &save);
-		type = strtok_r(NULL, " ", &save);
-	}
 	return msp_loop_run_until(loop, all_answered, &left, WAIT_MS) ? 0 : 1;
 }
 

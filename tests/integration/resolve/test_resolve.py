@@ -139,6 +139,19 @@ def test_a_wrong_ds_is_bogus_and_gives_no_records(shared):
     assert shared.ask("nowhere.bogus.example.", "A")[0] == "bogus"
 
 
+def test_a_repaired_zone_is_secure_at_once_whatever_is_cached(tree, resolver):
+    assert resolver.ask("msa.heals.example.", "A")[0] == "bogus"
+    tree.heal()
+    assert resolver.ask("msa.heals.example.", "A")[::4] == ("secure", ["10.53.0.7", "10.53.0.8"])
+    assert resolver.ask("msa.bogus.example.", "A")[0] == "bogus"
+
+
+def test_many_bogus_answers_at_once_are_all_told(resolver):
+    resolver.send(" ".join(f"n{i}.bogus.example. A msa.nsec.example. A" for i in range(100)))
+    verdicts = [resolver.result(line)[0] for line in resolver.receive(200)]
+    assert verdicts.count("bogus") == verdicts.count("secure") == 100
+
+
 def test_large_answers_arrive_by_tcp(shared):
     assert len(shared.ask("big.nsec.example.", "TXT")[4][0]) > 8000
 

@@ -21,6 +21,7 @@ CHILDREN = {
     "nsec3.example.": (ED25519, True),
     "insecure.example.": None,
     "bogus.example.": (ECDSA, False),
+    "heals.example.": (ECDSA, False),  # bogus until Tree.heal
 }
 SOA = "@ 300 IN SOA ns hostmaster 1 3600 600 86400 60\n@ 300 IN NS ns\n"
 
@@ -77,12 +78,17 @@ class Tree:
         for address, zone in [(ROOT, "."), (TLD, "example.")] + [(ZONES, z) for z in CHILDREN]:
             self.wait_for(address, zone)
 
-    def tld(self):
-        text = f"$ORIGIN example.\n$TTL 300\n{SOA}ns A {TLD}\n"
+    def heal(self):
+        """Give heals.example. its right DS."""
+        self.write("tld", "example.", self.tld(healed=True))
+        run("knotc", "-c", self.path("tld", "knot.conf"), "-b", "zone-reload", "example.")
+
+    def tld(self, healed=False):
+        text = f"$ORIGIN example.\n$TTL 300\n{SOA}ns A {TLD}\n".replace("hostmaster 1", f"hostmaster {1000 if healed else 1}")
         for zone, signed in CHILDREN.items():
             label = zone.split(".")[0]
             text += f"{label} NS ns.{label}\nns.{label} A {ZONES}\n"
-            if zone.startswith("bogus"):
+            if zone.startswith("bogus") or zone.startswith("heals") and not healed:
                 text += f"{label} DS 12345 13 2 {hashlib.sha256(b'another key').hexdigest()}\n"
             elif signed:
                 text += self.ds("zones", zone)

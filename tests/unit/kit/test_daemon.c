@@ -84,15 +84,15 @@ static const struct msp_daemon_ops toy = { "toyd", toy_check, toy_start, toy_rel
 static int run_main(const char *const *args)
 {
 	char *argv[10];
-	int argc = 0;
+	int argc = 0, status;
 
 	for (; args[argc]; argc++)
-		argv[argc] = strdup(args[argc]);
+		argv[argc] = msp_strdup(args[argc]);
 	argv[argc] = NULL;
-	argc = msp_daemon_main(argc, argv, &toy);
-	for (int i = 0; argv[i]; i++)
-		free(argv[i]);
-	return argc;
+	status = msp_daemon_main(argc, argv, &toy);
+	while (argc > 0)
+		msp_free(argv[--argc]);
+	return status;
 }
 
 static pid_t spawn(const char *const *args, const char *notify)
@@ -104,8 +104,7 @@ static pid_t spawn(const char *const *args, const char *notify)
 		int null = open("/dev/null", O_WRONLY);
 
 		(void)dup2(null, 1);
-		if (!getenv("TEST_VERBOSE"))
-			(void)dup2(null, 2);
+		(void)dup2(null, 2);
 		if (notify)
 			(void)setenv("NOTIFY_SOCKET", notify, 1);
 		_exit(run_main(args));
