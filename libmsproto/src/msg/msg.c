@@ -95,6 +95,7 @@ enum msp_err msp_msg_parse(struct msp_span raw, struct msp_rr_scratch *scratch, 
 	if (raw.len > MSP_MSG_MAX)
 		return msp_fail(why, MSP_ELIMIT, "message of %zu octets", raw.len);
 	msp_rd_init(&rd, raw);
+	rd.floor = MSP_HEADER_LEN; /* ARCOUNT changes when a signature is cut off: no name may be made of it */
 	out->id = msp_rd_u16(&rd);
 	out->flags = msp_rd_u16(&rd);
 	out->opcode = (out->flags >> 11) & 0xf;
@@ -115,6 +116,7 @@ void msp_msg_it_init(struct msp_msg_it *it, const struct msp_msg *m, enum msp_se
 		     struct msp_rr_scratch *scratch)
 {
 	msp_rd_init(&it->rd, m->raw);
+	it->rd.floor = MSP_HEADER_LEN;
 	it->rd.pos = m->section_at[section];
 	it->left = section == MSP_SEC_QUESTION ? 0 : m->count[section]; /* questions are not records */
 	it->scratch = scratch;

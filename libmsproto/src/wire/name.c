@@ -54,6 +54,8 @@ static enum msp_err read_name(struct msp_rd *rd, enum msp_name_comp comp, struct
 			if (++hops > MSP_NAME_LABELS_MAX)
 				return MSP_EFORMAT;
 			to = (size_t)(c & 0x3F) << 8 | base[pos + 1];
+			if (to < rd->floor)
+				return MSP_EFORMAT;
 			if (to >= segment) /* strictly before where this run of labels began: cannot loop */
 				return MSP_EFORMAT;
 			if (after == 0)

@@ -7,6 +7,7 @@ void msp_rd_init(struct msp_rd *rd, struct msp_span octets)
 {
 	rd->base = octets.ptr != NULL ? octets.ptr : nothing;
 	rd->pos = 0;
+	rd->floor = 0;
 	rd->end = octets.ptr != NULL ? octets.len : 0;
 	rd->err = MSP_OK;
 }

@@ -14,6 +14,7 @@ struct msp_rd {
 	const uint8_t *base; /* start of the whole message: compression pointers count from here; borrowed */
 	size_t pos;	     /* next octet */
 	size_t end;	     /* one past the last octet that may be read */
+	size_t floor;	     /* lowest offset that a compression pointer may name: 0, or the header's length in a message */
 	enum msp_err err;
 };
 
