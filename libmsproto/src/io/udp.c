@@ -152,7 +152,8 @@ static void on_error(struct msp_udp *u)
 
 	if (getsockopt(u->fd, SOL_SOCKET, SO_ERROR, &error, &len) == 0)
 		if (uv_poll_start(&u->uv, UV_READABLE, on_readable) != 0)
-			msp_log(u->loop->log, MSP_LOG_ERROR, "udp-socket-lost", MSP_F_STR("local", MSP_ADDR(&u->local)));
+			msp_log(u->loop->log, MSP_LOG_ERROR, "udp-socket-lost",
+				MSP_F_STR("local", MSP_ADDR(&u->local)));
 	u->cb(u->arg, MSP_ENET, msp_span(NULL, 0), NULL);
 }
 

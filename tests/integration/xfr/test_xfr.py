@@ -11,7 +11,7 @@ import dns.rdatatype
 import dns.tsigkeyring
 import dns.zone
 import pytest
-from servers import KEY, KEY_ALGORITHM, KEY_NAME, KEY_SECRET, KEYRING, ZONE, Knotd, Named, Nsd, free_port
+from xfrservers import KEY, KEY_ALGORITHM, KEY_NAME, KEY_SECRET, KEYRING, ZONE, Knotd, Named, Nsd, free_port
 
 ORIGIN = dns.name.from_text(ZONE)
 
@@ -52,15 +52,18 @@ a\.b\\c\032d 300 IN A 192.0.2.6
 \000\255bin  300 IN A 192.0.2.7
 CaSe.KePt    300 IN A 192.0.2.8
 {}.{}.{}.x   300 IN A 192.0.2.9
-fat          300 IN TXT {}
-""".format("l" * 63, "m" * 63, "n" * 63, " ".join(f'"{i:03}{"y" * 250}"' for i in range(200)))
+{}
+""".format("l" * 63, "m" * 63, "n" * 63, "\n".join(f'fat 300 IN TXT "{i:03}{"y" * 240}"' for i in range(250)))
+
+# One record of 50 KB. NSD 4.6 sends empty messages for ever when a record does not fit into 16 KiB.
+HUGE = "huge 300 IN TXT " + " ".join(f'"{i:03}{"z" * 250}"' for i in range(200)) + "\n"
 
 
-def zone_text(hosts=0):
+def zone_text(hosts=0, kind=None):
     lines = [f"$ORIGIN {ZONE}", "@ 300 IN SOA ns.zone.test. host.zone.test. 100 1800 900 604800 300", TYPES]
     for i in range(hosts):
         lines.append(f"h{i} 60 IN AAAA 2001:db8::{i & 0xffff:x}\nh{i} 60 IN TXT \"host {i} of many, with some text to fill it\"")
-    return "\n".join(lines) + "\n"
+    return "\n".join(lines) + "\n" + ("" if kind is Nsd else HUGE)
 
 
 def record(name, ttl, rdata):
@@ -125,7 +128,7 @@ class Fetched:
 
 @pytest.fixture(scope="module", params=[Named, Knotd, Nsd], ids=lambda kind: kind.__name__)
 def server(request, tmp_path_factory):
-    s = request.param(tmp_path_factory.mktemp(request.param.__name__), zone_text(20000))
+    s = request.param(tmp_path_factory.mktemp(request.param.__name__), zone_text(20000, request.param))
     yield s
     s.stop()
 
@@ -248,7 +251,8 @@ def test_other_clients_verify_our_transfer(ours_served, program):
     p = subprocess.run([*program, "@127.0.0.1", "-p", str(port), "-y", f"{KEY_ALGORITHM}:{KEY_NAME}:{KEY_SECRET}", ZONE, "AXFR"],
                        capture_output=True, text=True, timeout=60, check=True)
     text = p.stdout + p.stderr
-    assert "failed" not in text.lower().replace("transfer failed", "failed") and "TSIG" not in text.replace("IN\tTSIG", ""), text[:500]
+    for trouble in ("transfer failed", "could not be validated", "verify", "error:", "warning:", "badsig"):
+        assert trouble not in text.lower()
     # Each record is there, with the type that was sent.
     owners = sum(1 for line in p.stdout.splitlines() if line and not line.startswith(";") and "TSIG" not in line)
     assert owners in (len(want), len(want) + 1)
@@ -281,7 +285,11 @@ zone:
         directory.mkdir()
         s = kind(directory, "")
         try:
-            assert theirs(s.port) == want
+            got = theirs(s.port)
+            if kind is SecondaryKnotd:  # keeps owner names in lower case
+                assert got == {(name.lower(), *rest) for name, *rest in want}
+            else:
+                assert got == want
         finally:
             s.stop()
 

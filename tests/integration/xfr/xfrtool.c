@@ -106,7 +106,8 @@ static void on_done(void *arg, const struct msp_xfr_result *r)
 	struct tool *t = arg;
 
 	printf("# err=%s rcode=%u records=%llu messages=%llu out_of_zone=%llu why=%s\n", msp_err_name(r->err), r->rcode,
-	       (unsigned long long)r->records, (unsigned long long)r->messages, (unsigned long long)r->out_of_zone, r->why.text);
+	       (unsigned long long)r->records, (unsigned long long)r->messages, (unsigned long long)r->out_of_zone,
+	       r->why.text);
 	t->status = 1;
 	if (r->err == MSP_OK)
 		t->status = r->state == MSP_XFRIN_UP_TO_DATE ? 2 : 0;
@@ -142,8 +143,8 @@ static const struct msp_tsig_key *find_key(void *arg, const struct msp_name *nam
 	return t->key != NULL && msp_name_equal(msp_tsig_key_name(t->key), name) ? t->key : NULL;
 }
 
-static void reply(struct tool *t, struct msp_req *req, const struct msp_msg *m, unsigned rcode, enum msp_tsig_error error,
-		  struct msp_tsig_ctx *ctx)
+static void reply(struct tool *t, struct msp_req *req, const struct msp_msg *m, unsigned rcode,
+		  enum msp_tsig_error error, struct msp_tsig_ctx *ctx)
 {
 	uint8_t out[2048];
 	struct msp_msgw w;
@@ -184,7 +185,8 @@ static void on_request(void *arg, struct msp_req *req)
 	else if (t->key != NULL && m.tsig_at == 0)
 		rcode = MSP_RCODE_REFUSED;
 	if (rcode == MSP_RCODE_NOERROR && (m.question.type == MSP_TYPE_AXFR || m.question.type == MSP_TYPE_IXFR))
-		msp_xfr_send(&req, t->soa, (const struct msp_rrset *const *)t->set, t->count, ctx.key != NULL ? &ctx : NULL);
+		msp_xfr_send(&req, t->soa, (const struct msp_rrset *const *)t->set, t->count,
+			     ctx.key != NULL ? &ctx : NULL);
 	else
 		reply(t, req, &m, rcode, error, &ctx);
 	msp_tsig_ctx_fini(&ctx);

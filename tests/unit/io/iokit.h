@@ -63,7 +63,7 @@ static inline bool k_is_count(void *arg)
 }
 
 #define K_UNTIL(k, flag) assert_true(msp_loop_run_until((k)->loop, k_is_true, (flag), K_LIMIT_MS))
-#define K_UNTIL_COUNT(k, counter, n) \
+#define K_UNTIL_COUNT(k, counter, n)                                                                                   \
 	assert_true(msp_loop_run_until((k)->loop, k_is_count, &(struct k_count){ (counter), (n) }, K_LIMIT_MS))
 
 static inline bool k_never(void *arg)

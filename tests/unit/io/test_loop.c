@@ -287,7 +287,9 @@ static void child_sees_path_and_lang_only(void **state)
 
 	(void)state;
 	assert_int_equal(setenv("MSP_TEST_SECRET", "1", 1), 0);
-	s = run("/usr/bin/env | /usr/bin/grep -v -e '^PWD=' -e '^SHLVL=' -e '^_=' | /usr/bin/cut -d= -f1 | /usr/bin/sort", "", 200, 5000);
+	s = run("/usr/bin/env | /usr/bin/grep -v -e '^PWD=' -e '^SHLVL=' -e '^_=' | /usr/bin/cut -d= -f1 | "
+		"/usr/bin/sort",
+		"", 200, 5000);
 	assert_string_equal(s.out, "LANG\nPATH\n");
 }
 

@@ -4,6 +4,9 @@
 #include <stdlib.h>
 
 #include <msproto/base/mem.h>
+#include <msproto/base/rand.h>
+
+#include "io/tcp.h"
 
 #define HELD_MAX 256
 
@@ -217,6 +220,50 @@ static void pipelined_messages_in_one_segment_are_all_answered_in_order(void **s
 	assert_int_equal(msp_server_stats(r.server).tcp_in, 50);
 	close(fd);
 	rig_close(&r);
+}
+
+/* The cutter alone: any sequence of messages, in any pieces, comes out as it went in. */
+static void frames_survive_every_way_of_cutting_the_stream(void **state)
+{
+	static const size_t size[] = { 0, 1, 12, 65535, 2, 0, 300, 40000, 0 };
+	const size_t count = sizeof(size) / sizeof(size[0]);
+	static uint8_t stream[200000];
+	struct msp_rand rand;
+	size_t total = 0;
+
+	(void)state;
+	msp_rand_init_seed(&rand, 7);
+	for (size_t i = 0; i < count; i++) {
+		stream[total] = (uint8_t)(size[i] >> 8);
+		stream[total + 1] = (uint8_t)(size[i] & 0xff);
+		memset(stream + total + 2, (int)('a' + i), size[i]);
+		total += 2 + size[i];
+	}
+	for (int round = 0; round < 300; round++) {
+		size_t most = round < 3 ? (size_t)round + 1 : (size_t)msp_rand_below(&rand, 70000) + 1, at = 0, got = 0;
+		struct msp_tcp_frame f;
+
+		msp_tcp_frame_init(&f);
+		while (at < total) {
+			size_t n = (size_t)msp_rand_below(&rand, most) + 1;
+			struct msp_span in = msp_span(stream + at, n < total - at ? n : total - at), message;
+			enum msp_err err;
+
+			at += in.len;
+			while ((err = msp_tcp_frame_next(&f, &in, &message)) == MSP_OK) {
+				assert_true(got < count);
+				assert_int_equal(message.len, size[got]);
+				for (size_t i = 0; i < message.len; i += 997)
+					assert_int_equal(message.ptr[i], 'a' + got);
+				got++;
+			}
+			T_ERR(err, MSP_ETRUNC);
+			assert_int_equal(in.len, 0);
+		}
+		assert_int_equal(got, count);
+		assert_false(msp_tcp_frame_is_partial(&f));
+		msp_tcp_frame_fini(&f);
+	}
 }
 
 static void message_of_64_kib_arrives_whole(void **state)
@@ -653,7 +700,7 @@ static void server_may_be_closed_by_its_handler(void **state)
 
 struct source {
 	size_t total, given; /* messages */
-	size_t size;	     /* of each */
+	size_t size;         /* of each */
 	enum msp_err fail_at_end;
 	bool end_apart, inside_call;
 	size_t pulls, sent, done_calls;
@@ -797,7 +844,7 @@ static void slow_reader_holds_the_stream_at_the_watermark(void **state)
 	assert_true(s.pulls < 1000);
 	assert_true(msp_server_stats(r.server).queued_max < 200000 + 50002);
 	assert_true(msp_server_stats(r.server).queued_max >= 150000); /* it does use what it is given */
-	expect_stream(&r, fd, 2000, 50000); /* and goes on when the reader does */
+	expect_stream(&r, fd, 2000, 50000);                           /* and goes on when the reader does */
 	K_UNTIL(&r.k, &s.done);
 	T_ERR(s.err, MSP_OK);
 	assert_true(msp_server_stats(r.server).queued_max < 200000 + 50002);
@@ -1096,6 +1143,7 @@ int main(void)
 		cmocka_unit_test(ipv6_socket_leaves_ipv4_alone),
 		cmocka_unit_test(message_in_single_octets_is_put_together),
 		cmocka_unit_test(pipelined_messages_in_one_segment_are_all_answered_in_order),
+		cmocka_unit_test(frames_survive_every_way_of_cutting_the_stream),
 		cmocka_unit_test(message_of_64_kib_arrives_whole),
 		cmocka_unit_test(message_shorter_than_a_header_closes_the_connection),
 		cmocka_unit_test(end_in_the_middle_of_a_message_is_a_framing_error),

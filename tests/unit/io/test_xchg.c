@@ -10,10 +10,10 @@
 enum manner {
 	ECHO,
 	SILENT,
-	SECOND_ONLY,	/* ignores the first datagram */
+	SECOND_ONLY,      /* ignores the first datagram */
 	WRONG_THEN_RIGHT, /* ten answers that are none, then the answer */
 	WRONG_ONLY,
-	TRUNCATES,	/* TC by UDP, whole by TCP */
+	TRUNCATES, /* TC by UDP, whole by TCP */
 	CLOSES,
 	GARBLES
 };
@@ -128,7 +128,8 @@ static void handler(void *arg, struct msp_req *req)
 		return;
 	case WRONG_THEN_RIGHT:
 	case WRONG_ONLY:
-		/* The nth transmission gets the nth wrong answer from the right place, and the right one from a wrong place. */
+		/* The nth transmission gets the nth wrong answer from the right place, and the right one from a wrong
+		 * place. */
 		n = wrong_answer(q, (int)r->by_udp - 1, out, sizeof(out));
 		if (r->by_udp == 6 && r->manner == WRONG_THEN_RIGHT) {
 			upper_case_echo(&req);

@@ -13,13 +13,13 @@
 
 /* How the server of a test answers. */
 enum manner {
-	SENDS,		  /* the zone, by msp_xfr_send */
-	STREAMS,	  /* the messages of `script`, signed as it says */
-	REFUSES,	  /* REFUSED, signed when the request was */
-	NOT_IMPLEMENTED,  /* NOTIMP, never signed */
+	SENDS,           /* the zone, by msp_xfr_send */
+	STREAMS,         /* the messages of `script`, signed as it says */
+	REFUSES,         /* REFUSED, signed when the request was */
+	NOT_IMPLEMENTED, /* NOTIMP, never signed */
 	SILENT,
 	CLOSES,
-	TRICKLES	  /* for ever an SOA and records, a message at a time */
+	TRICKLES /* for ever an SOA and records, a message at a time */
 };
 
 struct message {
@@ -91,7 +91,8 @@ static enum msp_err pull_script(void *arg, uint8_t *out, size_t cap, size_t *len
 	struct msp_buf rdata;
 
 	msp_buf_init(&rdata, MSP_RDATA_MAX);
-	msp_msgw_init(&w, out, cap, (uint16_t)(r->request.id + m->wrong_id), MSP_OPCODE_QUERY, MSP_FLAG_QR | MSP_FLAG_AA);
+	msp_msgw_init(&w, out, cap, (uint16_t)(r->request.id + m->wrong_id), MSP_OPCODE_QUERY,
+		      MSP_FLAG_QR | MSP_FLAG_AA);
 	if (r->script_at == 0)
 		msp_msgw_question(&w, &r->request.question.name, r->request.question.type, MSP_CLASS_IN);
 	msp_msgw_rcode(&w, m->rcode);
@@ -105,8 +106,8 @@ static enum msp_err pull_script(void *arg, uint8_t *out, size_t cap, size_t *len
 	}
 	T_OK(msp_msgw_finish(&w, &octets));
 	*len = octets.len;
-	/* An unsigned message within a signed stream is covered by the next MAC, which our signer never leaves to do: only
-	 * the last and the first are left unsigned in these tests. */
+	/* An unsigned message within a signed stream is covered by the next MAC, which our signer never leaves to do:
+	 * only the last and the first are left unsigned in these tests. */
 	if (r->tsig.key != NULL && !m->is_unsigned)
 		T_OK(msp_tsig_sign_response(&r->tsig, msp_wall_now(), out, len, cap));
 	if (m->flip)
@@ -140,7 +141,8 @@ static void handler(void *arg, struct msp_req *req)
 	msp_tsig_ctx_fini(&r->tsig);
 	memset(&r->tsig, 0, sizeof(r->tsig));
 	if (r->request.tsig_at != 0) {
-		err = msp_tsig_verify_request(&r->request, find_key, r, r->now.s != 0 ? r->now : msp_wall_now(), &r->tsig, &error);
+		err = msp_tsig_verify_request(&r->request, find_key, r, r->now.s != 0 ? r->now : msp_wall_now(),
+					      &r->tsig, &error);
 		if (err != MSP_OK) {
 			reply_error(r, req, MSP_RCODE_NOTAUTH, error);
 			return;
@@ -285,8 +287,9 @@ static void big_zone(struct rig *r, size_t names)
 
 	add_set(r, t_rrset("zone.example. 300 IN NS ns.zone.example.\nzone.example. 300 IN NS ns2.zone.example."));
 	for (size_t i = 0; i < names; i++) {
-		snprintf(line, sizeof(line), "h%zu.zone.example. 60 IN AAAA 2001:db8::%zx\nh%zu.zone.example. 60 IN AAAA 2001:db8:1::%zx", i,
-			 i, i, i);
+		snprintf(line, sizeof(line),
+			 "h%zu.zone.example. 60 IN AAAA 2001:db8::%zx\nh%zu.zone.example. 60 IN AAAA 2001:db8:1::%zx",
+			 i, i, i, i);
 		add_set(r, t_rrset(line));
 	}
 	/* An RRset of about 64 KiB. */
@@ -302,7 +305,9 @@ static void big_zone(struct rig *r, size_t names)
 
 static struct msp_xfr_params params(struct rig *r, enum msp_xfr_kind kind)
 {
-	struct msp_xfr_params p = { .server = *msp_server_addr(r->server), .zone = t_name("zone.example."), .kind = kind, .tsig = r->key };
+	struct msp_xfr_params p = {
+		.server = *msp_server_addr(r->server), .zone = t_name("zone.example."), .kind = kind, .tsig = r->key
+	};
 
 	return p;
 }
@@ -320,7 +325,8 @@ static struct msp_rr have_soa(uint32_t serial, struct msp_buf *rdata)
 	struct msp_rr rr;
 	char line[128];
 
-	snprintf(line, sizeof(line), "zone.example. 300 IN SOA ns.zone.example. host.zone.example. %u 1800 900 604800 300", serial);
+	snprintf(line, sizeof(line),
+		 "zone.example. 300 IN SOA ns.zone.example. host.zone.example. %u 1800 900 604800 300", serial);
 	msp_buf_init(rdata, 1024);
 	T_OK(msp_rr_scan(msp_span_str(line), NULL, NULL, 60, rdata, &rr, NULL));
 	return rr;
@@ -352,7 +358,11 @@ static void expect_zone(struct rig *r)
 		const struct msp_rrset *set = i == 0 ? r->soa : r->set[i - 1];
 
 		for (size_t j = 0; j < set->count; j++) {
-			struct msp_rr rr = { .owner = set->owner, .type = set->type, .cls = MSP_CLASS_IN, .ttl = set->ttl, .rdata = set->rdata[j] };
+			struct msp_rr rr = { .owner = set->owner,
+					     .type = set->type,
+					     .cls = MSP_CLASS_IN,
+					     .ttl = set->ttl,
+					     .rdata = set->rdata[j] };
 
 			msp_buf_add_str(&want, i == 0 ? "= " : "");
 			msp_rr_print(&want, NULL, &rr);
@@ -498,7 +508,7 @@ static void server_without_ixfr_is_reported_so_that_axfr_can_follow(void **state
 	rig_close(r);
 }
 
-#define SOA(serial) "zone.example. 300 IN SOA ns.zone.example. host.zone.example. " serial " 1800 900 604800 300\n"
+#define SOA(serial)   "zone.example. 300 IN SOA ns.zone.example. host.zone.example. " serial " 1800 900 604800 300\n"
 #define A(name, last) name ".zone.example. 60 IN A 192.0.2." last "\n"
 
 static void run_script(struct rig *r, const struct message *script, size_t len, enum msp_xfr_kind kind)
@@ -556,9 +566,11 @@ static void unsigned_last_message_is_refused(void **state)
 
 static void changed_octet_in_a_later_message_is_noticed(void **state)
 {
-	static const struct message script[] = { { .records = SOA("10") A("a", "1") },
-						 { .records = A("b", "2") A("c", "3") A("d", "4") A("e", "5") A("f", "6"), .flip = true },
-						 { .records = SOA("10") } };
+	static const struct message script[] = {
+		{ .records = SOA("10") A("a", "1") },
+		{ .records = A("b", "2") A("c", "3") A("d", "4") A("e", "5") A("f", "6"), .flip = true },
+		{ .records = SOA("10") }
+	};
 	struct rig *r = rig_open(STREAMS, true);
 
 	(void)state;
@@ -570,7 +582,8 @@ static void changed_octet_in_a_later_message_is_noticed(void **state)
 
 static void message_with_another_id_is_refused(void **state)
 {
-	static const struct message script[] = { { .records = SOA("10") A("a", "1") }, { .records = SOA("10"), .wrong_id = true } };
+	static const struct message script[] = { { .records = SOA("10") A("a", "1") },
+						 { .records = SOA("10"), .wrong_id = true } };
 	struct rig *r = rig_open(STREAMS, false);
 
 	(void)state;
@@ -581,7 +594,8 @@ static void message_with_another_id_is_refused(void **state)
 
 static void error_in_the_middle_is_reported(void **state)
 {
-	static const struct message script[] = { { .records = SOA("10") A("a", "1") }, { .records = "", .rcode = MSP_RCODE_SERVFAIL } };
+	static const struct message script[] = { { .records = SOA("10") A("a", "1") },
+						 { .records = "", .rcode = MSP_RCODE_SERVFAIL } };
 	struct rig *r = rig_open(STREAMS, true);
 
 	(void)state;
@@ -593,7 +607,9 @@ static void error_in_the_middle_is_reported(void **state)
 
 static void records_outside_the_zone_are_counted_and_left_out(void **state)
 {
-	static const struct message script[] = { { .records = SOA("10") A("a", "1") "evil.example. 60 IN A 192.0.2.66\n" SOA("10") } };
+	static const struct message script[] = {
+		{ .records = SOA("10") A("a", "1") "evil.example. 60 IN A 192.0.2.66\n" SOA("10") }
+	};
 	struct rig *r = rig_open(STREAMS, true);
 
 	(void)state;
@@ -617,8 +633,8 @@ static void differences_arrive_in_order(void **state)
 	T_ERR(r->result.err, MSP_OK);
 	assert_int_equal(r->result.state, MSP_XFRIN_DONE);
 	assert_false(r->is_full);
-	assert_string_equal(msp_buf_text(&r->got),
-			    "= " SOA("9") "- " A("a", "1") "+ " A("a", "2") "- " A("b", "1") "+ " A("b", "2") "+ " A("c", "3"));
+	assert_string_equal(msp_buf_text(&r->got), "= " SOA("9") "- " A("a", "1") "+ " A("a", "2") "- " A(
+							   "b", "1") "+ " A("b", "2") "+ " A("c", "3"));
 	rig_close(r);
 }
 

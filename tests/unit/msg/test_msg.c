@@ -537,7 +537,6 @@ static void a_name_that_points_into_the_header_is_refused(void **state)
 	/* ARCOUNT (octets 10 and 11) changes when a signature is added or cut off: the name would change with it. */
 	static const uint8_t octets[] = { 0x00, 0x01, 0x00, 0x00, 0x00, 0x01, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00,
 					  0xc0, 0x0a, 0x00, 0x06, 0x00, 0x01 };
-	static struct msp_rr_scratch scratch;
 	struct msp_msg m;
 
 	(void)state;

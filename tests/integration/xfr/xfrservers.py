@@ -96,7 +96,7 @@ class Named(Server):
         return f"""
 key "{KEY_NAME}" {{ algorithm {KEY_ALGORITHM}; secret "{KEY_SECRET}"; }};
 options {{
-    directory "{self.directory}"; pid-file none; session-keyfile none; recursion no; notify no; dnssec-validation no;
+    directory "{self.directory}"; pid-file none; session-keyfile none; recursion no; notify no; dnssec-validation no; max-records-per-type 0;
     listen-on port {self.port} {{ 127.0.0.1; }}; listen-on-v6 {{ none; }};
 }};
 controls {{ }};
@@ -120,7 +120,7 @@ server:
     tcp-workers: 1
     background-workers: 1
 database:
-    storage: "{self.directory}/db"
+    storage: "{self.directory}"
 log:
   - target: stderr
     any: info
