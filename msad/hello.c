@@ -42,7 +42,7 @@ void msa_learn(struct msa_core *c, struct msa_member *m, const struct msp_msopt 
 	if (ms->has[MSP_TLV_OWNER_SERIAL])
 		m->owner_serial = ms->owner_serial;
 	if (ms->has[MSP_TLV_DATA_VERSION] && ms->has[MSP_TLV_DATA_DIGEST]) {
-		bool is_news = !m->has_announced || memcmp(m->announced, ms->data_digest, sizeof(m->announced)) != 0;
+		bool is_news = !m->has_announced || !msa_same_digest(m->announced, ms->data_digest);
 
 		m->has_announced = true;
 		m->announced_version = ms->data_version;

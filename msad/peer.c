@@ -272,7 +272,7 @@ void msa_member_compare_group(struct msa_core *c, struct msa_member *m)
 
 	if (!m->has_group || !g->has_hsync || m->state == MSA_MEMBER_UNSEEN)
 		return;
-	is_same = memcmp(m->group, g->digest, sizeof(m->group)) == 0; /* public */
+	is_same = msa_same_digest(m->group, g->digest);
 	msa_member_raise(c, m, is_same ? MSA_MEV_SAME_GROUP : MSA_MEV_OTHER_GROUP);
 }
 

@@ -24,7 +24,7 @@ static bool is_running(const struct msa_member *m)
 static bool is_wanted(const struct msa_member *m)
 {
 	return m->has_announced && m->state != MSA_MEMBER_UNSEEN && msa_member_is_active(m) &&
-	       (m->held.version == 0 || memcmp(m->announced, m->held.digest, sizeof(m->announced)) != 0);
+	       (m->held.version == 0 || !msa_same_digest(m->announced, m->held.digest));
 }
 
 struct msp_mono msa_pull_next(const struct msa_member *m)
@@ -210,7 +210,7 @@ static void judge(struct msa_core *c, struct msa_member *m)
 	char text[MSA_TEXT_MAX];
 	enum msp_err err = msa_contribution_digest(&m->zone->name, &m->pulled, digest);
 
-	if (err == MSP_OK && memcmp(digest, m->pull_digest, sizeof(digest)) != 0) {
+	if (err == MSP_OK && !msa_same_digest(digest, m->pull_digest)) {
 		fail(c, m, "digest differs from the announced one");
 		return;
 	}

@@ -306,7 +306,7 @@ static void perform(struct msa_core *c, struct msa_request *r, struct msa_zone *
 		msa_hello_received(c, m, ms);
 		msa_store_member(c, m);
 		accept_answer(c, r, z);
-		if (ms->has[MSP_TLV_GROUP] && memcmp(ms->group, z->group.digest, sizeof(ms->group)) != 0) {
+		if (ms->has[MSP_TLV_GROUP] && !msa_same_digest(ms->group, z->group.digest)) {
 			r->ede = msp_ede_code(&c->numbers, MSP_EDE_MSA_GROUP_MISMATCH);
 			r->ede_text = msp_ede_text(MSP_EDE_MSA_GROUP_MISMATCH);
 		}

@@ -35,7 +35,13 @@
 #define MSA_WITHDRAWN_S (24 * 3600)		 /* a withdrawn key counts as foreign at least this long */
 #define MSA_OVERDUE_MS 300000 /* an answer of the shell that has not come by then is not waited for any more */
 #define MSA_MEMBERS_MAX 512   /* identities remembered in one zone */
-#define MSA_TEXT_MAX 200
+#define MSA_TEXT_MAX 256
+
+/** Digests of public data: no secret, so no constant time. */
+static inline bool msa_same_digest(const uint8_t a[32], const uint8_t b[32])
+{
+	return msp_span_equal(msp_span(a, 32), msp_span(b, 32));
+}
 
 enum msa_timer_kind { MSA_TIMER_ZONE, MSA_TIMER_PEER, MSA_TIMER_MEMBER };
 

@@ -344,9 +344,10 @@ void msa_combined(struct msa_core *c, struct msa_zone *z, enum msp_err err, cons
 /* ---- signer ---------------------------------------------------------------------------------------------------------- */
 
 /** Did the signer obey? Only its zone says so. When it is time to fetch it again. */
-static struct msp_mono look_at_published(struct msa_core *c, struct msa_zone *z, bool cds_missing)
+static struct msp_mono look_at_published(struct msa_core *c, struct msa_zone *z, bool own_cds_missing)
 {
 	bool keys_missing = z->put_acked && !msp_rrset_contains(z->dnskey, z->put_dnskey);
+	bool cds_missing = own_cds_missing || (z->put_acked && !msp_rrset_contains(z->cds, z->put_cds));
 
 	if (!keys_missing) {
 		if (z->is_disobeyed)
@@ -504,6 +505,8 @@ static void explain(struct msa_core *c, struct msa_zone *z, bool cds_missing)
 		wait_for(c, z, "CDS", NULL, z->gate_why);
 	else if (cds_missing)
 		wait_for(c, z, "the signer's own CDS", NULL, z->signer_why);
+	else if (!msp_rrset_contains(z->dnskey, z->put_dnskey) || !msp_rrset_contains(z->cds, z->put_cds))
+		wait_for(c, z, "the signer to publish what was contributed", NULL, NULL);
 	else
 		wait_for(c, z, "", NULL, NULL);
 }

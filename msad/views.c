@@ -313,7 +313,7 @@ static json_t *group_row(const struct msa_zone *z, const struct msa_group_row *r
 	set_str(&w, "link", msa_link_name(m->peer->link));
 	set_str(&w, "health", msa_health_name(m->peer->health));
 	set(&w, "group_equal",
-	    !m->has_group ? json_null() : json_boolean(memcmp(m->group, z->group.digest, sizeof(m->group)) == 0));
+	    !m->has_group ? json_null() : json_boolean(msa_same_digest(m->group, z->group.digest)));
 	set(&w, "serial", m->owner_serial == 0 ? json_null() : json_integer(m->owner_serial));
 	set_str(&w, "hello_error", m->hello_why);
 	set_str(&w, "pull_error", m->pull_why);
@@ -336,6 +336,16 @@ static bool in_set(const struct msp_rrset *s, struct msp_span rdata)
 	return s != NULL && msp_rrset_has(s, rdata);
 }
 
+static void set_base64(struct view *w, const char *key, struct msp_span octets)
+{
+	struct msp_buf text;
+
+	msp_buf_init(&text, 4 * octets.len / 3 + 8);
+	msp_b64_write(&text, octets);
+	set_str(w, key, msp_buf_text(&text));
+	msp_buf_fini(&text);
+}
+
 static json_t *key_view(const struct msa_core *c, const struct msa_zone *z, struct msp_span key, bool is_own)
 {
 	struct view w = object();
@@ -353,6 +363,7 @@ static json_t *key_view(const struct msa_core *c, const struct msa_zone *z, stru
 	set_bool(&w, "served", in_set(z->dnskey, key));
 	set_bool(&w, "contributed", in_set(z->put_dnskey, key));
 	set_bool(&w, "withdrawn", in_set(z->withdrawn, key) || in_set(z->dropping, key));
+	set_base64(&w, "key", k.key); /* the whole of it: a tag identifies nothing (DESIGN 9) */
 	return done(&w);
 }
 

@@ -203,7 +203,7 @@ static enum msp_err take_hsync(struct msa_core *c, struct msa_zone *z, const str
 	err = make_group(c, z, hsync, &g);
 	if (err != MSP_OK)
 		return err;
-	is_new = !z->group.has_hsync || memcmp(g.digest, z->group.digest, sizeof(g.digest)) != 0;
+	is_new = !z->group.has_hsync || !msa_same_digest(g.digest, z->group.digest);
 	msa_group_fini(&z->group);
 	z->group = g;
 	if (is_new || was_frozen)
@@ -250,7 +250,7 @@ static enum msp_err take_own(struct msa_core *c, struct msa_zone *z)
 		msa_contribution_fini(&own);
 		return err;
 	}
-	if (own.version == 0 || memcmp(own.digest, z->own.digest, sizeof(own.digest)) != 0) {
+	if (own.version == 0 || !msa_same_digest(own.digest, z->own.digest)) {
 		own.version++;
 		msa_contribution_fini(&z->own);
 		z->own = own;
