@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Everything may die or vanish at any moment: the lab converges again, and no validating resolver notices."""
+import os
 import random
+import signal
 
 import pytest
 
@@ -117,6 +119,23 @@ def test_loss_in_one_direction_only_is_noticed_on_both_sides_and_heals(lab, deaf
     reaches(lab, "GREEN", deaf, mute)
     reaches(lab, "GREEN", mute, deaf)
     assert union_holds(lab)
+
+
+@pytest.mark.parametrize("host", ["a-comb", "b-comb", "a-msa", "b-msa"])
+def test_sighup_reloads_and_nothing_is_lost(lab, host):
+    p = host[0]
+    before, want = serials(lab), instructed(lab, p)[0]
+    with open(lab.host[host].log, errors="replace") as f:
+        seen = f.read().count("daemon-reload")
+    os.kill(lab.host[host].pid(), signal.SIGHUP)
+
+    def done():
+        with open(lab.host[host].log, errors="replace") as f:
+            return f.read().count("daemon-reload") > seen, "no daemon-reload in its log"
+    wait_for(f"{host} reloaded", done, 30)
+    wait_for("every claim holds again", lambda: (not [r for r in lab.checks() if not r[1]], [r for r in lab.checks() if not r[1]]), 60, 0.5)
+    assert instructed(lab, p)[0] == want
+    assert all(ahead_or_equal(serials(lab)[h], before[h]) for h in before)
 
 
 def test_after_all_this_every_claim_still_holds(lab):
