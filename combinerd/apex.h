@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /**
  * @file
- * The apex RRsets that the combiner sets apart: the SOA, those that may be contributed (PROTOCOL E.1), and ZONEMD, which
- * goes wrong as soon as one of the others changes (PROTOCOL E.6). Everything else of a zone lives in pages and is not touched.
+ * The apex RRsets that the combiner sets apart: the SOA, those that may be contributed (PROTOCOL E.1), and ZONEMD,
+ * which goes wrong as soon as one of the others changes (PROTOCOL E.6). Everything else of a zone lives in pages and is
+ * not touched.
  */
 #ifndef CMB_APEX_H
 #define CMB_APEX_H
@@ -11,19 +12,19 @@
 #include <msproto/wire/rrset.h>
 
 /** name, RR type. Those before ZONEMD may be contributed (CDNSKEY and KEY only as extra-types). */
-#define CMB_SLOT_MAP(X)      \
-	X(NS, NS)            \
-	X(DNSKEY, DNSKEY)    \
-	X(CDS, CDS)          \
-	X(CSYNC, CSYNC)      \
-	X(CDNSKEY, CDNSKEY)  \
-	X(KEY, KEY)          \
+#define CMB_SLOT_MAP(X)                                                                                                \
+	X(NS, NS)                                                                                                      \
+	X(DNSKEY, DNSKEY)                                                                                              \
+	X(CDS, CDS)                                                                                                    \
+	X(CSYNC, CSYNC)                                                                                                \
+	X(CDNSKEY, CDNSKEY)                                                                                            \
+	X(KEY, KEY)                                                                                                    \
 	X(ZONEMD, ZONEMD)
 enum cmb_slot {
 #define CMB_SLOT_ENUM(name, type) CMB_##name,
 	CMB_SLOT_MAP(CMB_SLOT_ENUM)
 #undef CMB_SLOT_ENUM
-	CMB_SLOT__N
+		CMB_SLOT__N
 };
 #define CMB_CONTRIB_SLOTS CMB_ZONEMD
 
@@ -32,16 +33,18 @@ uint16_t cmb_slot_type(enum cmb_slot slot);
 bool cmb_slot_of(uint16_t type, enum cmb_slot *out);
 
 struct cmb_apex {
-	struct msp_rrset *soa;		     /* owned; NULL = none */
+	struct msp_rrset *soa;              /* owned; NULL = none */
 	struct msp_rrset *set[CMB_SLOT__N]; /* owned; NULL = no such RRset */
 };
 
 /** Legal on a zeroed apex, which it leaves. */
 void cmb_apex_fini(struct cmb_apex *a);
-/** Add a record of a type that is set apart, or the SOA. An RRset gets the smallest of its TTLs; *ttl_differs says that there were several. */
+/** Add a record of a type that is set apart, or the SOA. An RRset gets the smallest of its TTLs; *ttl_differs says that
+ * there were several. */
 MSP_CHECKED enum msp_err cmb_apex_add(struct cmb_apex *a, const struct msp_rr *rr, bool *ttl_differs);
 MSP_CHECKED enum msp_err cmb_apex_dup(const struct cmb_apex *a, struct cmb_apex *out);
-/** As uncompressed records, and back. Reading: records of other types go to `other` (one RRset; NULL = they are an error). */
+/** As uncompressed records, and back. Reading: records of other types go to `other` (one RRset; NULL = they are an
+ * error). */
 MSP_CHECKED enum msp_err cmb_apex_write(const struct cmb_apex *a, struct msp_buf *out);
 MSP_CHECKED enum msp_err cmb_apex_read(struct msp_span octets, struct cmb_apex *out, struct msp_rrset **other);
 /** Same RRsets with the same TTLs in all slots that may be contributed. SOA and ZONEMD are not compared. */
@@ -61,9 +64,9 @@ static inline bool cmb_rrset_empty(const struct msp_rrset *s)
 /** What is held of the owner: the apex as received, and where the pages are. */
 struct cmb_owner {
 	struct cmb_apex apex;
-	struct msp_rrset *hsync;  /* owned; NULL = none. They are in the pages too: this is a copy to read */
-	bool is_signed;		  /* RRSIG over SOA or DNSKEY at the apex: pass-through (PROTOCOL E.4 fence 1) */
-	uint64_t gen;		  /* generation of the pages */
+	struct msp_rrset *hsync; /* owned; NULL = none. They are in the pages too: this is a copy to read */
+	bool is_signed;          /* RRSIG over SOA or DNSKEY at the apex: pass-through (PROTOCOL E.4 fence 1) */
+	uint64_t gen;            /* generation of the pages */
 	uint32_t pages;
 	uint64_t records, octets; /* in the pages */
 };

@@ -9,7 +9,7 @@
 #include <strings.h>
 
 #define ZONES_MAX 1000000
-#define DAY_S 86400
+#define DAY_S     86400
 
 static const struct msp_conf_row remote_rows[] = {
 	{ "address", MSP_CONF_ADDR, MSP_CONF_REQUIRED, 0, 0, NULL, offsetof(struct cmb_conf_remote, addr), NULL, NULL,
@@ -17,24 +17,28 @@ static const struct msp_conf_row remote_rows[] = {
 	{ "port", MSP_CONF_PORT, 0, 1, 65535, "53", offsetof(struct cmb_conf_remote, addr), NULL, NULL, "Its port" },
 	{ "source", MSP_CONF_ADDR, 0, 0, 0, NULL, offsetof(struct cmb_conf_remote, source), NULL, NULL,
 	  "Local address to speak to it from" },
-	{ "tsig-key", MSP_CONF_NAME, MSP_CONF_REQUIRED, 0, 0, NULL, offsetof(struct cmb_conf_remote, tsig_key), NULL, NULL,
-	  "Key shared with it" },
+	{ "tsig-key", MSP_CONF_NAME, MSP_CONF_REQUIRED, 0, 0, NULL, offsetof(struct cmb_conf_remote, tsig_key), NULL,
+	  NULL, "Key shared with it" },
 	{ .key = NULL }
 };
 static const struct msp_conf_schema remote_schema = { sizeof(struct cmb_conf_remote), remote_rows };
 
-static const struct msp_conf_row agent_rows[] = {
-	{ "tsig-key", MSP_CONF_NAME, MSP_CONF_REQUIRED, 0, 0, NULL, offsetof(struct cmb_conf_agent, tsig_key), NULL, NULL,
-	  "Key that may UPDATE and QUERY the zone" },
-	{ .key = NULL }
-};
+static const struct msp_conf_row agent_rows[] = { { "tsig-key", MSP_CONF_NAME, MSP_CONF_REQUIRED, 0, 0, NULL,
+						    offsetof(struct cmb_conf_agent, tsig_key), NULL, NULL,
+						    "Key that may UPDATE and QUERY the zone" },
+						  { .key = NULL } };
 static const struct msp_conf_schema agent_schema = { sizeof(struct cmb_conf_agent), agent_rows };
 
-static const struct msp_conf_word zonemd_words[] = { { "strip", CMB_ZONEMD_STRIP }, { "keep", CMB_ZONEMD_KEEP }, { NULL, 0 } };
+static const struct msp_conf_word zonemd_words[] = { { "strip", CMB_ZONEMD_STRIP },
+						     { "keep", CMB_ZONEMD_KEEP },
+						     { NULL, 0 } };
 
-#define ZONE(key, kind, flags, min, max, def, field, sub, words, help) \
-	{ key, kind, flags, min, max, def, offsetof(struct cmb_conf_zone, field), sub, words, help }
-#define ZONE_TIME(key, min, def, field, help) ZONE(key, MSP_CONF_SECONDS, 0, min, INT32_MAX, def, field, NULL, NULL, help)
+#define ZONE(key, kind, flags, min, max, def, field, sub, words, help)                                                 \
+	{                                                                                                              \
+		key, kind, flags, min, max, def, offsetof(struct cmb_conf_zone, field), sub, words, help               \
+	}
+#define ZONE_TIME(key, min, def, field, help)                                                                          \
+	ZONE(key, MSP_CONF_SECONDS, 0, min, INT32_MAX, def, field, NULL, NULL, help)
 static const struct msp_conf_row zone_rows[] = {
 	ZONE("name", MSP_CONF_NAME, MSP_CONF_REQUIRED, 0, 0, NULL, name, NULL, NULL, "Name of the zone"),
 	ZONE("identity", MSP_CONF_NAME, MSP_CONF_REQUIRED, 0, 0, NULL, identity, NULL, NULL,
@@ -50,7 +54,8 @@ static const struct msp_conf_row zone_rows[] = {
 	     "The owner's ZONEMD when it no longer fits: strip or keep"),
 	ZONE("coalesce-ms", MSP_CONF_INT, 0, 0, 5000, "500", coalesce_ms, NULL, NULL,
 	     "Changes that follow a change within this time make one version"),
-	ZONE("max-records", MSP_CONF_INT, 0, 0, 0, "20000000", max_records, NULL, NULL, "Largest zone accepted; 0 = any"),
+	ZONE("max-records", MSP_CONF_INT, 0, 0, 0, "20000000", max_records, NULL, NULL,
+	     "Largest zone accepted; 0 = any"),
 	ZONE("max-size", MSP_CONF_BYTES, 0, 0, 0, "4G", max_octets, NULL, NULL, "Largest transfer accepted; 0 = any"),
 	ZONE_TIME("refresh-min", 1, "60", refresh_min, "Lower bound of the SOA's refresh"),
 	ZONE_TIME("refresh-max", 1, "14d", refresh_max, "Upper bound of the SOA's refresh"),
@@ -64,16 +69,20 @@ static const struct msp_conf_row zone_rows[] = {
 };
 static const struct msp_conf_schema zone_schema = { sizeof(struct cmb_conf_zone), zone_rows };
 
-static const struct msp_conf_word level_words[] = { { "error", MSP_LOG_ERROR }, { "warning", MSP_LOG_WARNING },
+static const struct msp_conf_word level_words[] = { { "error", MSP_LOG_ERROR },   { "warning", MSP_LOG_WARNING },
 						    { "notice", MSP_LOG_NOTICE }, { "info", MSP_LOG_INFO },
-						    { "debug", MSP_LOG_DEBUG },	{ NULL, 0 } };
+						    { "debug", MSP_LOG_DEBUG },   { NULL, 0 } };
 
-#define TOP(key, kind, flags, min, max, def, field, sub, words, help) \
-	{ key, kind, flags, min, max, def, offsetof(struct cmb_conf, field), sub, words, help }
+#define TOP(key, kind, flags, min, max, def, field, sub, words, help)                                                  \
+	{                                                                                                              \
+		key, kind, flags, min, max, def, offsetof(struct cmb_conf, field), sub, words, help                    \
+	}
 static const struct msp_conf_row top_rows[] = {
-	TOP("state-dir", MSP_CONF_PATH, MSP_CONF_REQUIRED, 0, 0, NULL, state_dir, NULL, NULL, "Directory for zones and instructions"),
+	TOP("state-dir", MSP_CONF_PATH, MSP_CONF_REQUIRED, 0, 0, NULL, state_dir, NULL, NULL,
+	    "Directory for zones and instructions"),
 	TOP("control", MSP_CONF_PATH, 0, 0, 0, NULL, control, NULL, NULL, "Control socket for msctl"),
-	TOP("log-level", MSP_CONF_ENUM, 0, 0, 0, "notice", log_level, NULL, level_words, "error, warning, notice, info or debug"),
+	TOP("log-level", MSP_CONF_ENUM, 0, 0, 0, "notice", log_level, NULL, level_words,
+	    "error, warning, notice, info or debug"),
 	TOP("listen", MSP_CONF_LIST, MSP_CONF_REQUIRED, 1, 16, NULL, listen, &msp_conf_listen_schema, NULL,
 	    "Addresses to answer on, UDP and TCP"),
 	TOP("tsig-keys", MSP_CONF_LIST, MSP_CONF_REQUIRED, 1, 100000, NULL, tsig_keys, &msp_conf_tsig_schema, NULL,
@@ -83,10 +92,16 @@ static const struct msp_conf_row top_rows[] = {
 	    "Protocol numbers without IANA assignment"),
 	TOP("map-size", MSP_CONF_BYTES, 0, 1 << 20, INT64_MAX, "64G", map_size, NULL, NULL,
 	    "Address space for the zone store; the file is only as large as its content"),
-	TOP("transfers-out-max", MSP_CONF_INT, 0, 1, 10000, "100", transfers_out_max, NULL, NULL, "Outgoing transfers at one time"),
-	TOP("transfer-out-max", MSP_CONF_SECONDS, 0, 1, DAY_S, "1h", transfer_out_max_s, NULL, NULL, "Longest outgoing transfer"),
-	TOP("tcp-connections-max", MSP_CONF_INT, 0, 1, 100000, "512", tcp_connections_max, NULL, NULL, "TCP connections at one time"),
-	TOP("tcp-per-client-max", MSP_CONF_INT, 0, 1, 100000, "10", tcp_per_client_max, NULL, NULL, "TCP connections of one address"),
+	TOP("transfers-out-max", MSP_CONF_INT, 0, 1, 10000, "100", transfers_out_max, NULL, NULL,
+	    "Outgoing transfers at one time"),
+	TOP("transfer-out-max", MSP_CONF_SECONDS, 0, 1, DAY_S, "1h", transfer_out_max_s, NULL, NULL,
+	    "Longest outgoing transfer"),
+	TOP("stall-max", MSP_CONF_SECONDS, 0, 1, 3600, "60", stall_s, NULL, NULL,
+	    "A client that takes nothing of an answer for this long is cut off"),
+	TOP("tcp-connections-max", MSP_CONF_INT, 0, 1, 100000, "512", tcp_connections_max, NULL, NULL,
+	    "TCP connections at one time"),
+	TOP("tcp-per-client-max", MSP_CONF_INT, 0, 1, 100000, "10", tcp_per_client_max, NULL, NULL,
+	    "TCP connections of one address"),
 	TOP("notify-timeout", MSP_CONF_SECONDS, 0, 1, 3600, "15", notify_timeout_s, NULL, NULL,
 	    "Wait for the answer to a NOTIFY; doubles with each try"),
 	TOP("notify-tries", MSP_CONF_INT, 0, 1, 20, "5", notify_tries, NULL, NULL, "NOTIFYs sent before giving up"),
@@ -109,7 +124,8 @@ const struct cmb_conf_agent *cmb_conf_agent_at(const struct msp_conf_list *l, si
 	return (const struct cmb_conf_agent *)l->item + i;
 }
 
-/* --- what the schema cannot say -------------------------------------------------------------------------------------- */
+/* --- what the schema cannot say --------------------------------------------------------------------------------------
+ */
 
 struct checker {
 	const char *path;
@@ -122,8 +138,8 @@ struct checker {
 static void complain(struct checker *ch, const struct msp_name *zone, const char *what, const char *value)
 {
 	ch->problems++;
-	msp_buf_printf(ch->errors, "%s: zone %s: %s%s%s\n", ch->path, zone ? MSP_NAME(zone) : "-", what, value ? " " : "",
-		       value ? value : "");
+	msp_buf_printf(ch->errors, "%s: zone %s: %s%s%s\n", ch->path, zone ? MSP_NAME(zone) : "-", what,
+		       value ? " " : "", value ? value : "");
 }
 
 static void check_key(struct checker *ch, const struct msp_name *zone, const struct msp_name *key)
@@ -143,7 +159,8 @@ static void check_zone(struct checker *ch, const struct cmb_conf_zone *z)
 	for (size_t i = 0; i < z->agents.count; i++)
 		check_key(ch, &z->name, &cmb_conf_agent_at(&z->agents, i)->tsig_key);
 	for (size_t i = 0; i < z->extra_types.count; i++)
-		if (strcasecmp(z->extra_types.item[i], "CDNSKEY") != 0 && strcasecmp(z->extra_types.item[i], "KEY") != 0)
+		if (strcasecmp(z->extra_types.item[i], "CDNSKEY") != 0 &&
+		    strcasecmp(z->extra_types.item[i], "KEY") != 0)
 			complain(ch, &z->name, "extra-types: not CDNSKEY or KEY:", z->extra_types.item[i]);
 	if (z->refresh_min > z->refresh_max || z->retry_min > z->retry_max || z->expire_min > z->expire_max)
 		complain(ch, &z->name, "a minimum is above its maximum", NULL);
@@ -217,6 +234,8 @@ void cmb_conf_rules(const struct cmb_conf *c, const struct cmb_conf_zone *z, str
 
 void cmb_conf_limits(const struct cmb_conf_zone *z, struct cmb_refresh_limits *out)
 {
-	*out = (struct cmb_refresh_limits){ z->refresh_min, z->refresh_max, z->retry_min ? z->retry_min : z->refresh_min,
-					    z->retry_max,   z->expire_min,  z->expire_max };
+	*out = (struct cmb_refresh_limits){
+		z->refresh_min, z->refresh_max, z->retry_min ? z->retry_min : z->refresh_min,
+		z->retry_max,   z->expire_min,  z->expire_max
+	};
 }

@@ -20,7 +20,7 @@ struct cmb_conf_agent {
 struct cmb_conf_zone {
 	struct msp_name name, identity;
 	struct msp_conf_list primaries, signers; /* struct cmb_conf_remote */
-	struct msp_conf_list agents;		 /* struct cmb_conf_agent */
+	struct msp_conf_list agents;             /* struct cmb_conf_agent */
 	struct msp_conf_strs extra_types;
 	int zonemd; /* enum cmb_conf_zonemd */
 	int64_t coalesce_ms, max_records;
@@ -33,13 +33,13 @@ enum cmb_conf_zonemd { CMB_ZONEMD_STRIP, CMB_ZONEMD_KEEP };
 struct cmb_conf {
 	char *state_dir, *control;
 	int log_level;
-	struct msp_conf_list listen;	/* struct msp_conf_listen */
+	struct msp_conf_list listen;    /* struct msp_conf_listen */
 	struct msp_conf_list tsig_keys; /* struct msp_conf_tsig */
-	struct msp_conf_list zones;	/* struct cmb_conf_zone */
+	struct msp_conf_list zones;     /* struct cmb_conf_zone */
 	struct msp_numbers numbers;
 	uint64_t map_size;
 	int64_t transfers_out_max, tcp_connections_max, tcp_per_client_max;
-	uint32_t transfer_out_max_s, notify_timeout_s;
+	uint32_t transfer_out_max_s, stall_s, notify_timeout_s;
 	int64_t notify_tries;
 };
 extern const struct msp_conf_schema cmb_conf_schema;

@@ -24,7 +24,8 @@ void cmb_contrib_fini(struct cmb_contrib *c)
 	memset(c, 0, sizeof(*c));
 }
 
-static struct cmb_contrib_entry *find(const struct cmb_contrib *c, const struct msp_name *originator, enum cmb_slot slot)
+static struct cmb_contrib_entry *find(const struct cmb_contrib *c, const struct msp_name *originator,
+				      enum cmb_slot slot)
 {
 	for (size_t i = 0; i < c->count; i++)
 		if (c->entry[i].slot == slot && msp_name_equal(&c->entry[i].originator, originator))
@@ -32,7 +33,8 @@ static struct cmb_contrib_entry *find(const struct cmb_contrib *c, const struct 
 	return NULL;
 }
 
-const struct msp_rrset *cmb_contrib_get(const struct cmb_contrib *c, const struct msp_name *originator, enum cmb_slot slot)
+const struct msp_rrset *cmb_contrib_get(const struct cmb_contrib *c, const struct msp_name *originator,
+					enum cmb_slot slot)
 {
 	const struct cmb_contrib_entry *e = find(c, originator, slot);
 
@@ -47,7 +49,8 @@ bool cmb_contrib_has(const struct cmb_contrib *c, const struct msp_name *origina
 	return false;
 }
 
-static enum msp_err append(struct cmb_contrib *c, const struct msp_name *originator, enum cmb_slot slot, struct msp_rrset *set)
+static enum msp_err append(struct cmb_contrib *c, const struct msp_name *originator, enum cmb_slot slot,
+			   struct msp_rrset *set)
 {
 	if (c->count == ENTRIES_MAX)
 		return MSP_ELIMIT;
@@ -64,7 +67,8 @@ static enum msp_err append(struct cmb_contrib *c, const struct msp_name *origina
 	return MSP_OK;
 }
 
-enum msp_err cmb_contrib_set(struct cmb_contrib *c, const struct msp_name *originator, enum cmb_slot slot, struct msp_rrset **set)
+enum msp_err cmb_contrib_set(struct cmb_contrib *c, const struct msp_name *originator, enum cmb_slot slot,
+			     struct msp_rrset **set)
 {
 	struct cmb_contrib_entry *e = find(c, originator, slot);
 	struct msp_rrset *mine = *set;

@@ -27,7 +27,8 @@ struct msp_name cmb_originator_local(void);
 void cmb_contrib_fini(struct cmb_contrib *c);
 MSP_CHECKED enum msp_err cmb_contrib_dup(const struct cmb_contrib *c, struct cmb_contrib *out);
 /** NULL when nothing is set. */
-const struct msp_rrset *cmb_contrib_get(const struct cmb_contrib *c, const struct msp_name *originator, enum cmb_slot slot);
+const struct msp_rrset *cmb_contrib_get(const struct cmb_contrib *c, const struct msp_name *originator,
+					enum cmb_slot slot);
 /** Takes *set, also on failure (NULL or empty: forget). MSP_ELIMIT beyond CMB_ORIGINATORS_MAX originators. */
 MSP_CHECKED enum msp_err cmb_contrib_set(struct cmb_contrib *c, const struct msp_name *originator, enum cmb_slot slot,
 					 struct msp_rrset **set);

@@ -65,7 +65,8 @@ static enum msp_err note_change(void *arg, enum msp_change change, const struct 
 	return msp_rrset_write(&one, buf);
 }
 
-static enum msp_err make_delta(const struct cmb_apex *before, const struct cmb_apex *after, uint64_t seq, struct cmb_delta **out)
+static enum msp_err make_delta(const struct cmb_apex *before, const struct cmb_apex *after, uint64_t seq,
+			       struct cmb_delta **out)
 {
 	struct cmb_delta *d = msp_alloc(1, sizeof(*d));
 	enum msp_err err = MSP_OK;
@@ -111,7 +112,8 @@ static enum msp_err add_zonemd(struct cmb_version *v, const struct cmb_owner *o,
 	return MSP_OK;
 }
 
-static enum msp_err finish_version(const struct cmb_zone *z, const struct cmb_owner *o, struct cmb_version *v, struct msp_why *why)
+static enum msp_err finish_version(const struct cmb_zone *z, const struct cmb_owner *o, struct cmb_version *v,
+				   struct msp_why *why)
 {
 	enum msp_err err;
 
@@ -120,7 +122,8 @@ static enum msp_err finish_version(const struct cmb_zone *z, const struct cmb_ow
 	v->serial = choose_serial(z, o, v->new_owner);
 	if (o->is_signed && v->serial != v->owner_serial)
 		return msp_fail(why, MSP_ESTALE,
-				"the zone arrives signed with serial %u, but %u has been handed out already: the owner must go beyond",
+				"the zone arrives signed with serial %u, but %u has been handed out already: the owner "
+				"must go beyond",
 				(unsigned)v->owner_serial, (unsigned)z->serials.last_out);
 	err = cmb_soa_with_serial(o->apex.soa, v->serial, &v->apex.soa);
 	if (err == MSP_OK)
@@ -161,7 +164,8 @@ enum msp_err cmb_zone_plan(const struct cmb_zone *z, const struct cmb_owner *own
 	return err;
 }
 
-/* --- taking over --------------------------------------------------------------------------------------------------- */
+/* --- taking over ---------------------------------------------------------------------------------------------------
+ */
 
 void cmb_zone_push_delta(struct cmb_zone *z, struct cmb_delta **d)
 {

@@ -17,7 +17,7 @@
 /** Serial `from` -> `to` by apex changes alone; the records are in uncompressed wire form. */
 struct cmb_delta {
 	uint32_t from, to;
-	uint64_t seq;		   /* grows; names the entry on disk */
+	uint64_t seq;            /* grows; names the entry on disk */
 	struct msp_buf del, add; /* owned */
 };
 
@@ -27,7 +27,7 @@ struct cmb_version {
 	uint32_t serial, owner_serial, notes;
 	uint64_t gen;
 	bool ns_applied;
-	bool new_owner;		 /* made from new owner data: history starts anew */
+	bool new_owner;          /* made from new owner data: history starts anew */
 	struct cmb_delta *delta; /* owned; NULL when new_owner */
 };
 void cmb_version_free(struct cmb_version **v);
@@ -49,7 +49,7 @@ struct cmb_zone {
 	uint64_t next_seq;
 	/* coalescing (PROTOCOL E.2 step 7) */
 	struct msp_mono quiet_until; /* changes before this are gathered */
-	bool dirty;		     /* contributions committed that no version holds yet */
+	bool dirty;                  /* contributions committed that no version holds yet */
 };
 
 void cmb_zone_init(struct cmb_zone *z, const struct cmb_rules *rules);
@@ -58,19 +58,22 @@ void cmb_zone_fini(struct cmb_zone *z);
 /**
  * Plan the next version from `owner` (NULL: the one held) and `contrib` (NULL: those held).
  * @param[out] out NULL when what is served is what it should be.
- * @return MSP_OK; MSP_ENOMEM; MSP_ESTATE (no owner data); MSP_ESTALE: a signed zone whose serial is behind ours cannot be
- *         passed on, since its SOA may not be changed.
+ * @return MSP_OK; MSP_ENOMEM; MSP_ESTATE (no owner data); MSP_ESTALE: a signed zone whose serial is behind ours cannot
+ * be passed on, since its SOA may not be changed.
  */
-MSP_CHECKED enum msp_err cmb_zone_plan(const struct cmb_zone *z, const struct cmb_owner *owner, const struct cmb_contrib *contrib,
-				       struct cmb_version **out, struct msp_why *why);
-/** The version is on disk: make it the one that is served. Takes *v, and *owner when the version was planned from it. */
+MSP_CHECKED enum msp_err cmb_zone_plan(const struct cmb_zone *z, const struct cmb_owner *owner,
+				       const struct cmb_contrib *contrib, struct cmb_version **out,
+				       struct msp_why *why);
+/** The version is on disk: make it the one that is served. Takes *v, and *owner when the version was planned from it.
+ */
 void cmb_zone_adopt(struct cmb_zone *z, struct cmb_version **v, struct cmb_owner **owner);
 /** Contributions are on disk: make them the ones held. Takes the contents of *c. */
 void cmb_zone_set_contrib(struct cmb_zone *z, struct cmb_contrib *c);
 /** From disk, at the start, in order. Takes *d; the oldest goes when there are too many. */
 void cmb_zone_push_delta(struct cmb_zone *z, struct cmb_delta **d);
 void cmb_delta_free(struct cmb_delta **d);
-/** Number of the oldest entry of the journal that a client with `serial` needs; false when it must take the whole zone. */
+/** Number of the oldest entry of the journal that a client with `serial` needs; false when it must take the whole zone.
+ */
 bool cmb_zone_history(const struct cmb_zone *z, uint32_t serial, size_t *from);
 /** Sequence number below which journal entries have gone. */
 uint64_t cmb_zone_oldest_seq(const struct cmb_zone *z);

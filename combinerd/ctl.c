@@ -21,7 +21,8 @@ static enum msp_err find_zone(struct cmb_app *app, const json_t *args, struct cm
 	return *out != NULL ? MSP_OK : msp_fail(why, MSP_ENOTFOUND, "zone %s is not configured", MSP_NAME(&name));
 }
 
-/* --- records as text ----------------------------------------------------------------------------------------------------- */
+/* --- records as text
+ * ----------------------------------------------------------------------------------------------------- */
 
 static enum msp_err set_json(const struct cmb_app *app, const struct msp_rrset *set, json_t **out)
 {
@@ -31,7 +32,11 @@ static enum msp_err set_json(const struct cmb_app *app, const struct msp_rrset *
 
 	msp_buf_init(&text, TEXT_MAX);
 	for (size_t i = 0; err == MSP_OK && !cmb_rrset_empty(set) && i < set->count; i++) {
-		struct msp_rr rr = { .owner = set->owner, .type = set->type, .cls = MSP_CLASS_IN, .ttl = set->ttl, .rdata = set->rdata[i] };
+		struct msp_rr rr = { .owner = set->owner,
+				     .type = set->type,
+				     .cls = MSP_CLASS_IN,
+				     .ttl = set->ttl,
+				     .rdata = set->rdata[i] };
 
 		msp_buf_reset(&text);
 		msp_rr_print(&text, &app->conf.numbers, &rr);
@@ -124,7 +129,8 @@ static enum msp_err signers(const struct cmb_hosted *h, json_t *into)
 	return msp_json_set(into, "signers", list);
 }
 
-/* --- a zone ---------------------------------------------------------------------------------------------------------------- */
+/* --- a zone
+ * ---------------------------------------------------------------------------------------------------------------- */
 
 static enum msp_err summary(const struct cmb_hosted *h, json_t *o)
 {
@@ -149,7 +155,9 @@ static enum msp_err summary(const struct cmb_hosted *h, json_t *o)
 
 static enum msp_err policy(const struct cmb_zone *z, json_t *o)
 {
-	static const char *const own[] = { [CMB_SIGN_ABSENT] = "not listed", [CMB_SIGN_YES] = "yes", [CMB_SIGN_NO] = "no" };
+	static const char *const own[] = {
+		[CMB_SIGN_ABSENT] = "not listed", [CMB_SIGN_YES] = "yes", [CMB_SIGN_NO] = "no"
+	};
 	enum msp_err err = msp_json_set_str(o, "identity", MSP_NAME(&z->rules.identity));
 
 	if (err == MSP_OK)
@@ -176,7 +184,8 @@ static enum msp_err refresh(const struct cmb_hosted *h, json_t *o)
 	if (err == MSP_OK)
 		err = msp_json_set_int(o, "refresh_failures", r->failures);
 	if (err == MSP_OK)
-		err = msp_json_set_str(o, "primary", MSP_ADDR(&cmb_conf_remote_at(&h->conf->primaries, r->primary)->addr));
+		err = msp_json_set_str(o, "primary",
+				       MSP_ADDR(&cmb_conf_remote_at(&h->conf->primaries, r->primary)->addr));
 	if (err == MSP_OK)
 		err = msp_json_set_int(o, "last_ok", h->last_ok.s);
 	return err;
@@ -320,7 +329,8 @@ static enum msp_err retransfer(void *arg, const json_t *args, json_t **data, str
 	(void)data;
 	if (err != MSP_OK)
 		return err;
-	msp_log(h->app->log, MSP_LOG_NOTICE, "retransfer", MSP_F_STR("zone", MSP_NAME(&h->conf->name)), MSP_F_STR("cause", "operator"));
+	msp_log(h->app->log, MSP_LOG_NOTICE, "retransfer", MSP_F_STR("zone", MSP_NAME(&h->conf->name)),
+		MSP_F_STR("cause", "operator"));
 	cmb_upstream_event(h, CMB_REV_FORCE);
 	return MSP_OK;
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The UPDATE acts on the contribution store, not on the zone: RFC 2136's protection of the apex SOA and NS, the CNAME rules
- * and the serial bump have no meaning here (PROTOCOL E.2). A refusal is a return of MSP_EREFUSED with the verdict filled in.
+ * The UPDATE acts on the contribution store, not on the zone: RFC 2136's protection of the apex SOA and NS, the CNAME
+ * rules and the serial bump have no meaning here (PROTOCOL E.2). A refusal is a return of MSP_EREFUSED with the verdict
+ * filled in.
  */
 #include "instruct.h"
 
@@ -10,8 +11,8 @@
 
 #include <string.h>
 
-#define ALG_RSASHA512 10 /* we do not verify with it, but signers use it */
-#define TTL_MAX 0x7fffffffu /* RFC 2181 8 */
+#define ALG_RSASHA512     10          /* we do not verify with it, but signers use it */
+#define TTL_MAX           0x7fffffffu /* RFC 2181 8 */
 #define HOST_NAME_LEN_MIN 3
 
 struct work {
@@ -51,7 +52,8 @@ static enum msp_err prescan_rr(struct work *w, const struct msp_rr *rr, enum cmb
 	const struct cmb_rules *r = w->in->rules;
 
 	if (!msp_name_is_under(&rr->owner, &r->zone)) {
-		(void)msp_fail(&w->v->why, MSP_ENOTZONE, "%s is not under %s", MSP_NAME(&rr->owner), MSP_NAME(&r->zone));
+		(void)msp_fail(&w->v->why, MSP_ENOTZONE, "%s is not under %s", MSP_NAME(&rr->owner),
+			       MSP_NAME(&r->zone));
 		return refuse(w, MSP_RCODE_NOTZONE, "E.2 step 3: name outside the zone");
 	}
 	if (!msp_name_equal(&rr->owner, &r->zone)) {
@@ -95,7 +97,8 @@ static enum msp_err prescan(struct work *w)
 	return err;
 }
 
-/* --- the originator ------------------------------------------------------------------------------------------------ */
+/* --- the originator ------------------------------------------------------------------------------------------------
+ */
 
 static enum msp_err find_originator(struct work *w)
 {
@@ -115,11 +118,13 @@ static enum msp_err find_originator(struct work *w)
 	return MSP_OK;
 }
 
-/* --- step 4: prerequisites, against what this originator has set ---------------------------------------------------- */
+/* --- step 4: prerequisites, against what this originator has set ----------------------------------------------------
+ */
 
 static enum msp_err unmet(struct work *w, unsigned rcode, const struct msp_rr *rr)
 {
-	(void)msp_fail(&w->v->why, MSP_EREFUSED, "prerequisite about %s %s not met", MSP_NAME(&rr->owner), MSP_TYPE(rr->type));
+	(void)msp_fail(&w->v->why, MSP_EREFUSED, "prerequisite about %s %s not met", MSP_NAME(&rr->owner),
+		       MSP_TYPE(rr->type));
 	return refuse(w, rcode, "E.2 step 4: prerequisite not met");
 }
 
@@ -180,7 +185,8 @@ static enum msp_err check_prereqs(struct work *w)
 	return err;
 }
 
-/* --- step 6, on a copy ---------------------------------------------------------------------------------------------- */
+/* --- step 6, on a copy ----------------------------------------------------------------------------------------------
+ */
 
 static enum msp_err apply_rr(struct work *w, const struct msp_rr *rr)
 {
@@ -236,7 +242,8 @@ static enum msp_err apply(struct work *w)
 	return err;
 }
 
-/* --- step 5: fences, on what would come out -------------------------------------------------------------------------- */
+/* --- step 5: fences, on what would come out --------------------------------------------------------------------------
+ */
 
 static enum msp_err check_key(struct msp_span rdata, bool is_zone_key, struct msp_why *why)
 {
@@ -270,10 +277,12 @@ static enum msp_err check_cds(struct msp_span rdata, struct msp_why *why)
 	if (msp_cds_is_delete(rdata))
 		return MSP_OK;
 	if (ds.algorithm == 0 || ds.digest.len == 0)
-		return msp_fail(why, MSP_EVALUE, "CDS with algorithm 0 that is not the delete record, or without digest");
+		return msp_fail(why, MSP_EVALUE,
+				"CDS with algorithm 0 that is not the delete record, or without digest");
 	for (size_t i = 0; i < sizeof(digests) / sizeof(digests[0]); i++)
 		if (digests[i].type == ds.digest_type && digests[i].len != ds.digest.len)
-			return msp_fail(why, MSP_EVALUE, "CDS digest type %u with %zu octets", ds.digest_type, ds.digest.len);
+			return msp_fail(why, MSP_EVALUE, "CDS digest type %u with %zu octets", ds.digest_type,
+					ds.digest.len);
 	return MSP_OK;
 }
 
@@ -345,7 +354,8 @@ static size_t count_max(enum cmb_slot slot)
 }
 
 /* The records themselves, and what they make together with those of other originators. */
-static enum msp_err check_set(struct work *w, enum cmb_slot slot, const struct msp_rrset *before, const struct msp_rrset *after)
+static enum msp_err check_set(struct work *w, enum cmb_slot slot, const struct msp_rrset *before,
+			      const struct msp_rrset *after)
 {
 	static const char rule[] = "E.4 fence 5: contents of a contribution";
 	struct msp_rrset *sum = NULL;
@@ -391,7 +401,8 @@ static enum msp_err check_add(struct work *w, enum cmb_slot slot)
 		return refuse_own(w, "A.1 rule 5: own identity not listed", MSP_EDE_MSA_NOT_DESIGNATED);
 	if (!msp_name_equal(&w->v->originator, &local) &&
 	    !cmb_policy_lists(w->in->owner, w->in->rules, &w->v->originator)) {
-		(void)msp_fail(&w->v->why, MSP_EREFUSED, "originator %s is not in the HSYNC RRset", MSP_NAME(&w->v->originator));
+		(void)msp_fail(&w->v->why, MSP_EREFUSED, "originator %s is not in the HSYNC RRset",
+			       MSP_NAME(&w->v->originator));
 		return refuse_own(w, "E.2: originator not listed", MSP_EDE_MSA_NOT_DESIGNATED);
 	}
 	if (slot == CMB_NS)
@@ -433,7 +444,8 @@ static enum msp_err fences(struct work *w)
 		if (cmb_rrset_same(before, after))
 			continue;
 		w->v->changed = true;
-		if (!cmb_rrset_empty(after) && (before == NULL || !msp_rrset_contains(before, after))) /* deletes are always allowed */
+		if (!cmb_rrset_empty(after) &&
+		    (before == NULL || !msp_rrset_contains(before, after))) /* deletes are always allowed */
 			err = check_add(w, slot);
 		if (err == MSP_OK)
 			err = check_set(w, slot, before, after);

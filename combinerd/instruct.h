@@ -13,13 +13,13 @@
 #include <msproto/msg/update.h>
 
 #define CMB_DNSKEY_MAX 32
-#define CMB_NS_MAX 20
-#define CMB_OTHER_MAX 64 /* CDS, CDNSKEY, KEY */
+#define CMB_NS_MAX     20
+#define CMB_OTHER_MAX  64 /* CDS, CDNSKEY, KEY */
 
 struct cmb_instruct {
 	const struct msp_msg *msg;
 	const struct cmb_rules *rules;
-	const struct cmb_owner *owner;	 /* NULL: nothing has been transferred yet */
+	const struct cmb_owner *owner;   /* NULL: nothing has been transferred yet */
 	const struct cmb_policy *policy; /* as derived from owner; ignored when that is NULL */
 	const struct cmb_contrib *held;
 	struct msp_rr_scratch *scratch;
@@ -33,7 +33,7 @@ struct cmb_verdict {
 	const char *rule;   /* which rule refused, e.g. "E.4 fence 2"; static, NULL when NOERROR */
 	struct msp_why why; /* what exactly, escaped */
 	struct msp_name originator;
-	bool changed;		   /* result differs from what was held */
+	bool changed;              /* result differs from what was held */
 	struct cmb_contrib result; /* owned; empty unless NOERROR and changed */
 };
 /** @return MSP_OK with a verdict, or MSP_ENOMEM. Never changes `held`. */

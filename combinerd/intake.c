@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The owner's records on their way in: the apex RRsets that are set apart here, everything else into pages as it comes. */
+/* The owner's records on their way in: the apex RRsets that are set apart here, everything else into pages as it comes.
+ */
 #include "shell.h"
 
 #include <msproto/base/mem.h>
@@ -49,7 +50,8 @@ static void note_signature(struct cmb_intake *in, const struct msp_rr *rr)
 {
 	struct msp_rrsig sig;
 
-	if (msp_rrsig_parse(rr->rdata, &sig) == MSP_OK && (sig.covered == MSP_TYPE_SOA || sig.covered == MSP_TYPE_DNSKEY))
+	if (msp_rrsig_parse(rr->rdata, &sig) == MSP_OK &&
+	    (sig.covered == MSP_TYPE_SOA || sig.covered == MSP_TYPE_DNSKEY))
 		in->owner->is_signed = true;
 }
 
@@ -76,7 +78,8 @@ static enum msp_err take_record(void *arg, const struct msp_rr *rr)
 		note_signature(in, rr);
 	err = cmb_build_add(in->build, rr);
 	if (err == MSP_ELIMIT)
-		return msp_fail(&in->why, err, "%s %s: too large to be passed on with TSIG", MSP_NAME(&rr->owner), MSP_TYPE(rr->type));
+		return msp_fail(&in->why, err, "%s %s: too large to be passed on with TSIG", MSP_NAME(&rr->owner),
+				MSP_TYPE(rr->type));
 	return err;
 }
 

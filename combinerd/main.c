@@ -2,8 +2,9 @@
 /*
  * combinerd: takes the zone owner's zones in, hands them on with the agent's apex RRsets, changes nothing else.
  *
- * A reload checks the new configuration, closes everything, and opens it anew from what is on disk once the last transfer
- * out has ended; instructions, serials and zones are durable, so nothing but milliseconds are lost. A bad file changes nothing.
+ * A reload checks the new configuration, closes everything, and opens it anew from what is on disk once the last
+ * transfer out has ended; instructions, serials and zones are durable, so nothing but milliseconds are lost. A bad file
+ * changes nothing.
  */
 #include "shell.h"
 
@@ -11,13 +12,13 @@
 #include <msproto/kit/daemon.h>
 
 #define ERRORS_MAX 65536
-#define DRAIN_MS 2
+#define DRAIN_MS   2
 
 struct daemon {
 	struct msp_loop *loop;
 	struct msp_log *log;
-	char *conf_path; /* owned */
-	void *app;	 /* struct cmb_app; NULL only when a reload could not open it again */
+	char *conf_path;  /* owned */
+	void *app;        /* struct cmb_app; NULL only when a reload could not open it again */
 	bool is_draining; /* stopped for a reload, waiting for its transfers to end */
 	struct msp_timer *drain;
 };
@@ -38,7 +39,8 @@ static void reopen(void *arg)
 	if (err == MSP_OK)
 		return;
 	d->app = NULL;
-	msp_log(d->log, MSP_LOG_ERROR, "reload-failed", MSP_F_STR("error", msp_err_text(err)), MSP_F_STR("why", why.text));
+	msp_log(d->log, MSP_LOG_ERROR, "reload-failed", MSP_F_STR("error", msp_err_text(err)),
+		MSP_F_STR("why", why.text));
 	msp_loop_stop(d->loop); /* the supervisor starts us afresh */
 }
 
@@ -84,7 +86,8 @@ static void daemon_free(void **arg)
 	*arg = NULL;
 }
 
-static enum msp_err start(struct msp_loop *loop, struct msp_log *log, const char *conf_path, void **out, struct msp_why *why)
+static enum msp_err start(struct msp_loop *loop, struct msp_log *log, const char *conf_path, void **out,
+			  struct msp_why *why)
 {
 	struct daemon *d = msp_alloc(1, sizeof(*d));
 	void *v = d;

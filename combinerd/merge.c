@@ -39,9 +39,10 @@ static bool read_hsync(const struct msp_rrset *set, size_t i, const struct cmb_r
 	return msp_hsync_parse(set->rdata[i], rules->numbers->hsync_compat_zero, out) == MSP_OK && msp_hsync_valid(out);
 }
 
-/* A.1 rule 3: of two records with one identity OFF wins over ON and NO over YES. Folds later twins into h; false when an
- * earlier record has spoken for this identity already. */
-static bool fold_twins(const struct msp_rrset *set, size_t at, const struct cmb_rules *rules, struct msp_hsync *h, uint32_t *notes)
+/* A.1 rule 3: of two records with one identity OFF wins over ON and NO over YES. Folds later twins into h; false when
+ * an earlier record has spoken for this identity already. */
+static bool fold_twins(const struct msp_rrset *set, size_t at, const struct cmb_rules *rules, struct msp_hsync *h,
+		       uint32_t *notes)
 {
 	struct msp_hsync other;
 
@@ -89,14 +90,15 @@ static void read_hsync_rrset(const struct msp_rrset *set, const struct cmb_rules
 		p->notes |= CMB_NOTE_BIT(CMB_NOTE_NSMGMT_MIXED);
 }
 
-void cmb_policy_derive(const struct cmb_owner *owner, const struct cmb_rules *rules, bool ns_before, struct cmb_policy *out)
+void cmb_policy_derive(const struct cmb_owner *owner, const struct cmb_rules *rules, bool ns_before,
+		       struct cmb_policy *out)
 {
 	struct cmb_policy p = { .pass_through = owner->is_signed };
 
 	if (!cmb_rrset_empty(owner->hsync))
 		read_hsync_rrset(owner->hsync, rules, &p);
-	/* E.5: a provider that does not sign leaves NS to those who do, unless nobody signs. E.4 fence 4: without HSYNC things stay
-	 * as they are. */
+	/* E.5: a provider that does not sign leaves NS to those who do, unless nobody signs. E.4 fence 4: without HSYNC
+	 * things stay as they are. */
 	p.ns_applied = p.has_hsync ? p.ns_agent && (p.own == CMB_SIGN_YES || !p.any_signer) : ns_before;
 	if (p.pass_through) {
 		p.ns_applied = false;
@@ -171,15 +173,17 @@ static enum msp_err merge_slot(enum cmb_slot slot, const struct msp_rrset *owner
 	return err;
 }
 
-enum msp_err cmb_merge(const struct cmb_owner *owner, const struct cmb_contrib *contrib, const struct cmb_policy *policy,
-		       const struct cmb_rules *rules, struct cmb_apex *out, uint32_t *notes)
+enum msp_err cmb_merge(const struct cmb_owner *owner, const struct cmb_contrib *contrib,
+		       const struct cmb_policy *policy, const struct cmb_rules *rules, struct cmb_apex *out,
+		       uint32_t *notes)
 {
 	struct cmb_apex r = { 0 };
 	enum msp_err err = MSP_OK;
 
 	for (unsigned i = 0; err == MSP_OK && i < CMB_CONTRIB_SLOTS; i++) {
 		enum cmb_slot slot = (enum cmb_slot)i;
-		bool applied = !policy->pass_through && cmb_rules_permit(rules, slot) && (slot != CMB_NS || policy->ns_applied);
+		bool applied = !policy->pass_through && cmb_rules_permit(rules, slot) &&
+			       (slot != CMB_NS || policy->ns_applied);
 
 		if (applied) {
 			err = merge_slot(slot, owner->apex.set[i], contrib, &r.set[i], notes);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * NOTIFY to the signers: TSIG-signed, without EDNS (the form that every signer takes, SIGNERS 4.5), repeated with doubling
- * waits until it is answered under the key. @source RFC 1996 3.6, PROTOCOL E.6
+ * NOTIFY to the signers: TSIG-signed, without EDNS (the form that every signer takes, SIGNERS 4.5), repeated with
+ * doubling waits until it is answered under the key. @source RFC 1996 3.6, PROTOCOL E.6
  */
 #include "shell.h"
 
@@ -52,8 +52,10 @@ static void answered(void *arg, enum msp_err err, struct msp_span answer)
 		return;
 	}
 	if (n->tries >= (unsigned)app->conf.notify_tries) {
-		msp_log(app->log, MSP_LOG_WARNING, "notify-given-up", MSP_F_STR("zone", MSP_NAME(&n->hosted->conf->name)),
-			MSP_F_STR("signer", MSP_ADDR(&n->to->addr)), MSP_F_U64("serial", n->serial), MSP_F_STR("why", n->last.text));
+		msp_log(app->log, MSP_LOG_WARNING, "notify-given-up",
+			MSP_F_STR("zone", MSP_NAME(&n->hosted->conf->name)),
+			MSP_F_STR("signer", MSP_ADDR(&n->to->addr)), MSP_F_U64("serial", n->serial),
+			MSP_F_STR("why", n->last.text));
 		return;
 	}
 	/* A time-out has waited already; anything else came at once. */
@@ -64,7 +66,9 @@ static enum msp_err start(struct cmb_notify *n)
 {
 	struct cmb_app *app = n->hosted->app;
 	const struct msp_rrset *soa = n->hosted->zone.served.soa;
-	struct msp_rr rr = { .owner = soa->owner, .type = MSP_TYPE_SOA, .cls = MSP_CLASS_IN, .ttl = soa->ttl, .rdata = soa->rdata[0] };
+	struct msp_rr rr = {
+		.owner = soa->owner, .type = MSP_TYPE_SOA, .cls = MSP_CLASS_IN, .ttl = soa->ttl, .rdata = soa->rdata[0]
+	};
 	struct msp_xchg_params p = { .server = n->to->addr, .source = n->to->source, .transport = MSP_UDP_THEN_TCP };
 	uint8_t mem[2048];
 	struct msp_msgw w;
@@ -79,7 +83,8 @@ static enum msp_err start(struct cmb_notify *n)
 	len = msg.len;
 	msp_tsig_ctx_fini(&n->tsig);
 	memset(&n->tsig, 0, sizeof(n->tsig));
-	err = msp_tsig_sign_request(cmb_app_key(app, &n->to->tsig_key), msp_wall_now(), mem, &len, sizeof(mem), &n->tsig);
+	err = msp_tsig_sign_request(cmb_app_key(app, &n->to->tsig_key), msp_wall_now(), mem, &len, sizeof(mem),
+				    &n->tsig);
 	if (err != MSP_OK)
 		return err;
 	p.message = msp_span(mem, len);

@@ -9,16 +9,16 @@
 #include <stdio.h>
 #include <string.h>
 
-#define TSIG_ROOM 160		/* usual TSIG records; a page never gets larger than a message less this */
-#define BATCH_MAX (4u << 20)	/* octets of pages gathered before they go to disk in one transaction */
+#define TSIG_ROOM    160        /* usual TSIG records; a page never gets larger than a message less this */
+#define BATCH_MAX    (4u << 20) /* octets of pages gathered before they go to disk in one transaction */
 #define META_VERSION 1
-#define META_MAX (8u << 20)	/* apex RRsets of one zone */
-#define RETIRED_MAX 1024
-#define GROW_TIMES 8		/* doublings of the map */
-#define KEY_LEN 12		/* generation, page number */
-#define SUM_LEN 8
+#define META_MAX     (8u << 20) /* apex RRsets of one zone */
+#define RETIRED_MAX  1024
+#define GROW_TIMES   8  /* doublings of the map */
+#define KEY_LEN      12 /* generation, page number */
+#define SUM_LEN      8
 #define PATH_MAX_OWN 4096
-#define DBS_MAX 4
+#define DBS_MAX      4
 
 struct cmb_pages {
 	MDB_env *env;
@@ -74,7 +74,8 @@ static enum msp_err translate(int rc)
 	}
 }
 
-/* --- checksum: against damage, not against an enemy ---------------------------------------------------------------- */
+/* --- checksum: against damage, not against an enemy ----------------------------------------------------------------
+ */
 
 static uint64_t mix(uint64_t h, uint64_t w)
 {
@@ -108,7 +109,8 @@ static MDB_val page_key(uint8_t mem[KEY_LEN], uint64_t gen, uint32_t page)
 	return (MDB_val){ KEY_LEN, mem };
 }
 
-/* --- environment ---------------------------------------------------------------------------------------------------- */
+/* --- environment ----------------------------------------------------------------------------------------------------
+ */
 
 static int open_dbs(struct cmb_pages *p)
 {
@@ -158,7 +160,8 @@ static bool move_aside(const char *path)
 	return n > 0 && (size_t)n < sizeof(to) && rename(path, to) == 0;
 }
 
-enum msp_err cmb_pages_open(const struct cmb_pages_conf *conf, struct cmb_pages **out, bool *started_anew, struct msp_why *why)
+enum msp_err cmb_pages_open(const struct cmb_pages_conf *conf, struct cmb_pages **out, bool *started_anew,
+			    struct msp_why *why)
 {
 	struct cmb_pages *p = msp_alloc(1, sizeof(*p));
 	int rc;
@@ -223,7 +226,8 @@ static enum msp_err write_txn(struct cmb_pages *p, write_fn *fn, void *arg)
 	return translate(rc);
 }
 
-/* --- what is held of a zone ------------------------------------------------------------------------------------------ */
+/* --- what is held of a zone ------------------------------------------------------------------------------------------
+ */
 
 static uint64_t zone_sum(const struct msp_name *zone, const uint8_t *ptr, size_t len)
 {
@@ -256,8 +260,8 @@ static enum msp_err read_meta(struct msp_span s, struct cmb_owner **out, uint32_
 	o->records = msp_rd_u64(&rd);
 	o->octets = msp_rd_u64(&rd);
 	*out_serial = msp_rd_u32(&rd);
-	err = rd.err != MSP_OK || version != META_VERSION ? MSP_ECORRUPT :
-							    cmb_apex_read(msp_rd_rest(&rd), &o->apex, &o->hsync);
+	err = rd.err != MSP_OK || version != META_VERSION ? MSP_ECORRUPT
+							  : cmb_apex_read(msp_rd_rest(&rd), &o->apex, &o->hsync);
 	if (err == MSP_OK && cmb_rrset_empty(o->apex.soa))
 		err = MSP_ECORRUPT;
 	if (err != MSP_OK)
@@ -266,8 +270,8 @@ static enum msp_err read_meta(struct msp_span s, struct cmb_owner **out, uint32_
 	return err == MSP_OK || err == MSP_ENOMEM ? err : MSP_ECORRUPT;
 }
 
-enum msp_err cmb_pages_load(struct cmb_pages *p, const struct msp_name *zone, struct cmb_owner **out, uint32_t *out_serial,
-			    struct msp_why *why)
+enum msp_err cmb_pages_load(struct cmb_pages *p, const struct msp_name *zone, struct cmb_owner **out,
+			    uint32_t *out_serial, struct msp_why *why)
 {
 	struct msp_name lower = *zone;
 	MDB_val key = zone_key(&lower), val;
@@ -313,7 +317,8 @@ enum msp_err cmb_pages_forget(struct cmb_pages *p, const struct msp_name *zone)
 	return write_txn(p, forget, &copy);
 }
 
-/* --- building -------------------------------------------------------------------------------------------------------- */
+/* --- building --------------------------------------------------------------------------------------------------------
+ */
 
 static void begin_page(struct cmb_build *b)
 {
@@ -448,7 +453,8 @@ static int put_meta(MDB_txn *txn, struct cmb_pages *p, void *arg)
 	return 0;
 }
 
-enum msp_err cmb_build_flip(struct cmb_build *b, const struct msp_name *zone, const struct cmb_owner *owner, uint32_t out_serial)
+enum msp_err cmb_build_flip(struct cmb_build *b, const struct msp_name *zone, const struct cmb_owner *owner,
+			    uint32_t out_serial)
 {
 	struct flip f = { .zone = zone };
 	uint8_t fixed[64];
@@ -490,7 +496,8 @@ void cmb_build_free(struct cmb_build **b)
 	*b = NULL;
 }
 
-/* --- reading --------------------------------------------------------------------------------------------------------- */
+/* --- reading ---------------------------------------------------------------------------------------------------------
+ */
 
 enum msp_err cmb_snap_open(struct cmb_pages *p, uint64_t gen, struct cmb_snap **out)
 {
@@ -539,7 +546,8 @@ enum msp_err cmb_snap_page(struct cmb_snap *s, uint32_t number, struct msp_span 
 	return sum == sum64(msg->ptr, msg->len, s->gen, number) ? MSP_OK : MSP_ECORRUPT;
 }
 
-/* --- garbage --------------------------------------------------------------------------------------------------------- */
+/* --- garbage ---------------------------------------------------------------------------------------------------------
+ */
 
 void cmb_pages_retire(struct cmb_pages *p, uint64_t gen)
 {

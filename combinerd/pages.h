@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /**
  * @file
- * The owner's zones as pages in LMDB: a page is a DNS message with the records of a part of the zone, ready to be sent once
- * its ID is set and a TSIG added. SOA and the apex RRsets that are set apart (apex.h) are not in the pages. The only user
- * of LMDB.
+ * The owner's zones as pages in LMDB: a page is a DNS message with the records of a part of the zone, ready to be sent
+ * once its ID is set and a TSIG added. SOA and the apex RRsets that are set apart (apex.h) are not in the pages. The
+ * only user of LMDB.
  *
  * A new version of a zone is a new generation of pages, written in short transactions; one last transaction points the
- * zone at it. Every value carries a checksum over itself and its place. Readers work on a snapshot and are not disturbed.
+ * zone at it. Every value carries a checksum over itself and its place. Readers work on a snapshot and are not
+ * disturbed.
  * @source DESIGN 2
  */
 #ifndef CMB_PAGES_H
@@ -23,15 +24,17 @@ struct cmb_pages_conf {
 	unsigned readers_max; /* snapshots at one time */
 };
 /**
- * Open or create. A file that LMDB does not take for its own is moved aside ("PATH.damaged") and a new one begun: everything
- * in it can be transferred again; *started_anew says so.
+ * Open or create. A file that LMDB does not take for its own is moved aside ("PATH.damaged") and a new one begun:
+ * everything in it can be transferred again; *started_anew says so.
  */
-MSP_CHECKED enum msp_err cmb_pages_open(const struct cmb_pages_conf *conf, struct cmb_pages **out, bool *started_anew, struct msp_why *why);
+MSP_CHECKED enum msp_err cmb_pages_open(const struct cmb_pages_conf *conf, struct cmb_pages **out, bool *started_anew,
+					struct msp_why *why);
 void cmb_pages_close(struct cmb_pages **p);
 
-/** What is held of a zone. *out_serial: the serial that was reserved for it. @return MSP_OK, MSP_ENOTFOUND, MSP_ECORRUPT. */
-MSP_CHECKED enum msp_err cmb_pages_load(struct cmb_pages *p, const struct msp_name *zone, struct cmb_owner **out, uint32_t *out_serial,
-					struct msp_why *why);
+/** What is held of a zone. *out_serial: the serial that was reserved for it. @return MSP_OK, MSP_ENOTFOUND,
+ * MSP_ECORRUPT. */
+MSP_CHECKED enum msp_err cmb_pages_load(struct cmb_pages *p, const struct msp_name *zone, struct cmb_owner **out,
+					uint32_t *out_serial, struct msp_why *why);
 /** Forget the zone; its pages become garbage. */
 MSP_CHECKED enum msp_err cmb_pages_forget(struct cmb_pages *p, const struct msp_name *zone);
 
@@ -43,7 +46,8 @@ MSP_CHECKED enum msp_err cmb_build_add(struct cmb_build *b, const struct msp_rr 
 /** All pages are on disk; gen, pages, records and octets of `owner` are filled in. */
 MSP_CHECKED enum msp_err cmb_build_seal(struct cmb_build *b, struct cmb_owner *owner);
 /** Point the zone at the sealed generation, with the serial reserved for it. */
-MSP_CHECKED enum msp_err cmb_build_flip(struct cmb_build *b, const struct msp_name *zone, const struct cmb_owner *owner, uint32_t out_serial);
+MSP_CHECKED enum msp_err cmb_build_flip(struct cmb_build *b, const struct msp_name *zone, const struct cmb_owner *owner,
+					uint32_t out_serial);
 /** Without a flip before, the pages become garbage. NULL allowed. */
 void cmb_build_free(struct cmb_build **b);
 

@@ -3,14 +3,14 @@
 
 #include <string.h>
 
-#define JITTER_PERCENT 5
-#define FIRST_RETRY_S 1u /* nothing held yet: quickly at first, doubling */
+#define JITTER_PERCENT    5
+#define FIRST_RETRY_S     1u /* nothing held yet: quickly at first, doubling */
 #define EMPTY_RETRY_MAX_S 60u
 
 enum action { NONE, BEGIN, FETCH, SUCCEED, LOOK_ON, FAIL_OVER, QUEUE, QUEUE_FORCE, BEGIN_FORCED };
 
-/* A cell with next state CMB_RF__NONE is unexpected: counted, nothing changes. Where an action starts something, it also sets
- * the state (ASKING or FETCHING); the state in the cell is where the machine is when it starts nothing. */
+/* A cell with next state CMB_RF__NONE is unexpected: counted, nothing changes. Where an action starts something, it
+ * also sets the state (ASKING or FETCHING); the state in the cell is where the machine is when it starts nothing. */
 struct cell {
 	enum cmb_refresh_state next;
 	enum action action;
@@ -43,7 +43,8 @@ static uint32_t clamp(uint32_t v, uint32_t min, uint32_t max)
 	return v > max ? max : v;
 }
 
-void cmb_refresh_init(struct cmb_refresh *r, const struct cmb_refresh_limits *limits, size_t primaries, struct msp_mono now)
+void cmb_refresh_init(struct cmb_refresh *r, const struct cmb_refresh_limits *limits, size_t primaries,
+		      struct msp_mono now)
 {
 	memset(r, 0, sizeof(*r));
 	r->state = CMB_RF_WAITING;
@@ -131,7 +132,8 @@ static enum cmb_refresh_do fail_over(struct cmb_refresh *r, struct msp_mono now,
 	return finish(r, wait_s, now, rand);
 }
 
-enum cmb_refresh_do cmb_refresh_step(struct cmb_refresh *r, enum cmb_refresh_event ev, struct msp_mono now, struct msp_rand *rand)
+enum cmb_refresh_do cmb_refresh_step(struct cmb_refresh *r, enum cmb_refresh_event ev, struct msp_mono now,
+				     struct msp_rand *rand)
 {
 	const struct cell *c = &table[r->state][ev];
 

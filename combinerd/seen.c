@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * UPDATEs seen before. TSIG has a window of minutes in which a recorded UPDATE verifies again; an old deletion or addition
- * must not come back through it. The identity of a message is its key and its MAC.
+ * UPDATEs seen before. TSIG has a window of minutes in which a recorded UPDATE verifies again; an old deletion or
+ * addition must not come back through it. The identity of a message is its key and its MAC.
  */
 #include "shell.h"
 
@@ -11,7 +11,8 @@
 
 #define SWEEP_EVERY 64 /* entries removed per sweep, at most */
 
-bool cmb_seen_identity(struct cmb_app *app, const struct msp_msg *m, uint8_t id[CMB_SEEN_ID_MAX], size_t *len, struct msp_wall *until)
+bool cmb_seen_identity(struct cmb_app *app, const struct msp_msg *m, uint8_t id[CMB_SEEN_ID_MAX], size_t *len,
+		       struct msp_wall *until)
 {
 	struct msp_name alg;
 	struct msp_span mac;
@@ -49,7 +50,8 @@ const struct cmb_seen *cmb_seen_get(const struct cmb_app *app, struct msp_span i
 	return msp_map_get(&app->seen, id);
 }
 
-enum msp_err cmb_seen_put(struct cmb_app *app, struct msp_span id, struct msp_wall until, const struct msp_addr *peer, unsigned rcode)
+enum msp_err cmb_seen_put(struct cmb_app *app, struct msp_span id, struct msp_wall until, const struct msp_addr *peer,
+			  unsigned rcode)
 {
 	struct cmb_seen *s = msp_map_get(&app->seen, id);
 	enum msp_err err;
@@ -96,7 +98,8 @@ static size_t collect_dead(const struct cmb_app *app, struct dead *dead, size_t 
 	struct msp_map_it it;
 	size_t count = 0;
 
-	for (bool ok = msp_map_first(&app->seen, msp_span(NULL, 0), &it); ok && count < max; ok = msp_map_next(&app->seen, &it)) {
+	for (bool ok = msp_map_first(&app->seen, msp_span(NULL, 0), &it); ok && count < max;
+	     ok = msp_map_next(&app->seen, &it)) {
 		const struct cmb_seen *s = it.value;
 
 		if (s->until.s >= now.s || it.key.len > sizeof(dead->id))

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/** @file Our own serial line: the owner's serial when it is ahead, else ours plus one; never backwards. @source PROTOCOL E.6 */
+/** @file Our own serial line: the owner's serial when it is ahead, else ours plus one; never backwards. @source
+ * PROTOCOL E.6 */
 #ifndef CMB_SERIALS_H
 #define CMB_SERIALS_H
 

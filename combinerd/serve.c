@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What comes in: NOTIFY from primaries, UPDATE and QUERY from agents, SOA, AXFR and IXFR from signers. Everybody else, and
- * every other question, is refused; each refusal names its rule in the log. @source PROTOCOL B.1, B.5, C.6, E.2, E.6, E.7
+ * What comes in: NOTIFY from primaries, UPDATE and QUERY from agents, SOA, AXFR and IXFR from signers. Everybody else,
+ * and every other question, is refused; each refusal names its rule in the log. @source PROTOCOL B.1, B.5, C.6, E.2,
+ * E.6, E.7
  */
 #include "shell.h"
 
@@ -31,7 +32,8 @@ static void ask_end(struct ask *a)
 	msp_tsig_ctx_fini(&a->tsig);
 }
 
-/* --- answering --------------------------------------------------------------------------------------------------------- */
+/* --- answering
+ * --------------------------------------------------------------------------------------------------------- */
 
 static size_t tsig_room(const struct ask *a)
 {
@@ -96,9 +98,11 @@ static void log_refusal(struct ask *a, unsigned rcode, const char *rule, const c
 {
 	if (a->hosted != NULL)
 		a->hosted->refusals++;
-	msp_log(a->app->log, MSP_LOG_NOTICE, "refused", MSP_F_STR("zone", a->m.question.name.len ? MSP_NAME(&a->m.question.name) : "-"),
+	msp_log(a->app->log, MSP_LOG_NOTICE, "refused",
+		MSP_F_STR("zone", a->m.question.name.len ? MSP_NAME(&a->m.question.name) : "-"),
 		MSP_F_STR("peer", MSP_ADDR(msp_req_peer(a->req))), MSP_F_U64("opcode", a->m.opcode),
-		MSP_F_STR("qtype", MSP_TYPE(a->m.question.type)), MSP_F_STR("key", a->auth ? MSP_NAME(msp_authmsg_signer(a->auth)) : "-"),
+		MSP_F_STR("qtype", MSP_TYPE(a->m.question.type)),
+		MSP_F_STR("key", a->auth ? MSP_NAME(msp_authmsg_signer(a->auth)) : "-"),
 		MSP_F_STR("rcode", msp_rcode_name(rcode)), MSP_F_STR("rule", rule), MSP_F_STR("why", why));
 }
 
@@ -110,13 +114,16 @@ static void refuse(struct ask *a, unsigned rcode, enum msp_ede_std ede, const ch
 	answer(a, rcode, &code, why);
 }
 
-/* --- who is asking ------------------------------------------------------------------------------------------------------- */
+/* --- who is asking
+ * ------------------------------------------------------------------------------------------------------- */
 
 /* False: the request has been answered. */
 static bool check_tsig(struct ask *a)
 {
-	static const char *const names[] = { [MSP_TSIG_BADSIG] = "BADSIG", [MSP_TSIG_BADKEY] = "BADKEY",
-					     [MSP_TSIG_BADTIME] = "BADTIME", [MSP_TSIG_BADTRUNC] = "BADTRUNC" };
+	static const char *const names[] = { [MSP_TSIG_BADSIG] = "BADSIG",
+					     [MSP_TSIG_BADKEY] = "BADKEY",
+					     [MSP_TSIG_BADTIME] = "BADTIME",
+					     [MSP_TSIG_BADTRUNC] = "BADTRUNC" };
 	enum msp_tsig_error error = MSP_TSIG_NOERROR;
 	const struct msp_tsig_key *key;
 	struct msp_msgw w;
@@ -191,7 +198,8 @@ static bool in_trouble(struct ask *a)
 	return trouble != NULL;
 }
 
-/* --- NOTIFY ---------------------------------------------------------------------------------------------------------------- */
+/* --- NOTIFY
+ * ---------------------------------------------------------------------------------------------------------------- */
 
 static void serve_notify(struct ask *a)
 {
@@ -200,7 +208,8 @@ static void serve_notify(struct ask *a)
 	bool has_hint;
 	uint32_t hint;
 
-	if (msp_notify_check(&a->m, &a->app->scratch, &has_hint, &hint, &why) != MSP_OK || a->m.question.type != MSP_TYPE_SOA) {
+	if (msp_notify_check(&a->m, &a->app->scratch, &has_hint, &hint, &why) != MSP_OK ||
+	    a->m.question.type != MSP_TYPE_SOA) {
 		log_refusal(a, MSP_RCODE_FORMERR, "RFC 1996: form of a NOTIFY", why.text);
 		answer(a, MSP_RCODE_FORMERR, NULL, NULL);
 		return;
@@ -210,7 +219,8 @@ static void serve_notify(struct ask *a)
 		return;
 	}
 	if (!is_primary(a)) {
-		refuse(a, MSP_RCODE_REFUSED, MSP_EDE_PROHIBITED, "E.7: NOTIFY only from a primary", "not a primary of the zone");
+		refuse(a, MSP_RCODE_REFUSED, MSP_EDE_PROHIBITED, "E.7: NOTIFY only from a primary",
+		       "not a primary of the zone");
 		return;
 	}
 	msp_log(a->app->log, MSP_LOG_INFO, "notify-in", MSP_F_STR("zone", MSP_NAME(&a->hosted->conf->name)),
@@ -221,7 +231,8 @@ static void serve_notify(struct ask *a)
 	cmb_upstream_event(a->hosted, CMB_REV_NOTIFY);
 }
 
-/* --- UPDATE ---------------------------------------------------------------------------------------------------------------- */
+/* --- UPDATE
+ * ---------------------------------------------------------------------------------------------------------------- */
 
 static bool may_update(struct ask *a)
 {
@@ -234,7 +245,8 @@ static bool may_update(struct ask *a)
 		return false;
 	}
 	if (a->hosted == NULL) {
-		refuse(a, MSP_RCODE_NOTAUTH, MSP_EDE_NOT_AUTHORITATIVE, "E.2 step 1: unknown zone", "zone not known here");
+		refuse(a, MSP_RCODE_NOTAUTH, MSP_EDE_NOT_AUTHORITATIVE, "E.2 step 1: unknown zone",
+		       "zone not known here");
 		return false;
 	}
 	if (!check_tsig(a))
@@ -244,14 +256,15 @@ static bool may_update(struct ask *a)
 		return false;
 	}
 	if (!is_agent(a)) {
-		refuse(a, MSP_RCODE_REFUSED, MSP_EDE_PROHIBITED, "E.7: key is no agent of the zone", "key may not update this zone");
+		refuse(a, MSP_RCODE_REFUSED, MSP_EDE_PROHIBITED, "E.7: key is no agent of the zone",
+		       "key may not update this zone");
 		return false;
 	}
 	return true;
 }
 
-/* An UPDATE that was seen before: the sender's own repetition gets its answer again, a replay from elsewhere does not. Nothing
- * is carried out. True: answered. */
+/* An UPDATE that was seen before: the sender's own repetition gets its answer again, a replay from elsewhere does not.
+ * Nothing is carried out. True: answered. */
 static bool answer_seen(struct ask *a, struct msp_span id)
 {
 	const struct cmb_seen *s = cmb_seen_get(a->app, id);
@@ -271,8 +284,12 @@ static bool answer_seen(struct ask *a, struct msp_span id)
 static unsigned instruct(struct ask *a, struct cmb_verdict *v, struct msp_span id, struct msp_wall until)
 {
 	struct cmb_hosted *h = a->hosted;
-	struct cmb_instruct in = { .msg = &a->m, .rules = &h->zone.rules, .owner = h->zone.owner, .policy = &h->zone.policy,
-				   .held = &h->zone.contrib, .scratch = &a->app->scratch };
+	struct cmb_instruct in = { .msg = &a->m,
+				   .rules = &h->zone.rules,
+				   .owner = h->zone.owner,
+				   .policy = &h->zone.policy,
+				   .held = &h->zone.contrib,
+				   .scratch = &a->app->scratch };
 	enum msp_err err = cmb_instruct(&in, v);
 
 	if (err == MSP_OK && v->rcode == MSP_RCODE_NOERROR && v->changed)
@@ -306,7 +323,8 @@ static void serve_update(struct ask *a)
 		return;
 	/* Room to remember it must be there before it is carried out. */
 	if (cmb_seen_put(a->app, id, until, msp_req_peer(a->req), MSP_RCODE_SERVFAIL) != MSP_OK) {
-		refuse(a, MSP_RCODE_SERVFAIL, MSP_EDE_BLOCKED, "limit of remembered UPDATEs", "too many UPDATEs in a short time");
+		refuse(a, MSP_RCODE_SERVFAIL, MSP_EDE_BLOCKED, "limit of remembered UPDATEs",
+		       "too many UPDATEs in a short time");
 		return;
 	}
 	a->hosted->updates++;
@@ -317,18 +335,22 @@ static void serve_update(struct ask *a)
 		log_refusal(a, rcode, v.rule, v.why.text);
 	else
 		msp_log(a->app->log, MSP_LOG_NOTICE, "update", MSP_F_STR("zone", MSP_NAME(&a->hosted->conf->name)),
-			MSP_F_STR("key", MSP_NAME(msp_authmsg_signer(a->auth))), MSP_F_STR("originator", MSP_NAME(&v.originator)),
+			MSP_F_STR("key", MSP_NAME(msp_authmsg_signer(a->auth))),
+			MSP_F_STR("originator", MSP_NAME(&v.originator)),
 			MSP_F_STR("changed", v.changed ? "yes" : "no"));
 	answer(a, rcode, v.has_ede ? &v.ede : NULL, v.why.text);
 }
 
-/* --- QUERY ----------------------------------------------------------------------------------------------------------------- */
+/* --- QUERY
+ * ----------------------------------------------------------------------------------------------------------------- */
 
 static struct msp_rr soa_rr(const struct cmb_zone *z)
 {
 	const struct msp_rrset *s = z->served.soa;
 
-	return (struct msp_rr){ .owner = s->owner, .type = MSP_TYPE_SOA, .cls = MSP_CLASS_IN, .ttl = s->ttl, .rdata = s->rdata[0] };
+	return (struct msp_rr){
+		.owner = s->owner, .type = MSP_TYPE_SOA, .cls = MSP_CLASS_IN, .ttl = s->ttl, .rdata = s->rdata[0]
+	};
 }
 
 static void answer_set(struct ask *a, const struct msp_rrset *set)
@@ -338,7 +360,11 @@ static void answer_set(struct ask *a, const struct msp_rrset *set)
 
 	begin(a, &w, MSP_RCODE_NOERROR, MSP_FLAG_AA);
 	for (size_t i = 0; !cmb_rrset_empty(set) && i < set->count; i++) {
-		struct msp_rr rr = { .owner = set->owner, .type = set->type, .cls = MSP_CLASS_IN, .ttl = set->ttl, .rdata = set->rdata[i] };
+		struct msp_rr rr = { .owner = set->owner,
+				     .type = set->type,
+				     .cls = MSP_CLASS_IN,
+				     .ttl = set->ttl,
+				     .rdata = set->rdata[i] };
 
 		msp_msgw_rr(&w, MSP_SEC_ANSWER, &rr);
 	}
@@ -349,8 +375,11 @@ static void answer_set(struct ask *a, const struct msp_rrset *set)
 
 static void describe(const struct ask *a, struct cmb_xfr_request *q)
 {
-	*q = (struct cmb_xfr_request){ .id = a->m.id, .qtype = a->m.question.type, .flags = a->m.flags & MSP_FLAG_RD,
-				       .qname = a->m.question.name, .has_edns = a->m.edns.present };
+	*q = (struct cmb_xfr_request){ .id = a->m.id,
+				       .qtype = a->m.question.type,
+				       .flags = a->m.flags & MSP_FLAG_RD,
+				       .qname = a->m.question.name,
+				       .has_edns = a->m.edns.present };
 }
 
 static void serve_axfr(struct ask *a)
@@ -455,7 +484,8 @@ static void serve_transfer(struct ask *a)
 	else if (a->auth == NULL)
 		refuse(a, MSP_RCODE_REFUSED, MSP_EDE_PROHIBITED, "E.7: TSIG required", "TSIG required");
 	else if (!is_signer(a))
-		refuse(a, MSP_RCODE_REFUSED, MSP_EDE_PROHIBITED, "E.7: transfers only for signers", "key may not transfer this zone");
+		refuse(a, MSP_RCODE_REFUSED, MSP_EDE_PROHIBITED, "E.7: transfers only for signers",
+		       "key may not transfer this zone");
 	else if (!in_trouble(a))
 		(a->m.question.type == MSP_TYPE_AXFR ? serve_axfr : serve_ixfr)(a);
 }
@@ -465,9 +495,11 @@ static void serve_lookup(struct ask *a)
 	enum cmb_slot slot;
 
 	if (a->hosted == NULL) {
-		refuse(a, MSP_RCODE_REFUSED, MSP_EDE_NOT_AUTHORITATIVE, "E.7: no apex of ours", "not the apex of a zone here");
+		refuse(a, MSP_RCODE_REFUSED, MSP_EDE_NOT_AUTHORITATIVE, "E.7: no apex of ours",
+		       "not the apex of a zone here");
 	} else if (a->auth == NULL || (!is_signer(a) && !is_agent(a))) {
-		refuse(a, MSP_RCODE_REFUSED, MSP_EDE_PROHIBITED, "E.7: key of a signer or agent required", "key of a signer or agent required");
+		refuse(a, MSP_RCODE_REFUSED, MSP_EDE_PROHIBITED, "E.7: key of a signer or agent required",
+		       "key of a signer or agent required");
 	} else if (a->m.question.type == MSP_TYPE_SOA) {
 		if (!in_trouble(a))
 			answer_soa(a);
@@ -475,7 +507,8 @@ static void serve_lookup(struct ask *a)
 		if (!in_trouble(a))
 			answer_set(a, a->hosted->zone.served.set[slot]);
 	} else {
-		refuse(a, MSP_RCODE_REFUSED, MSP_EDE_PROHIBITED, "E.1: only SOA and the apex types are answered", "type not answered here");
+		refuse(a, MSP_RCODE_REFUSED, MSP_EDE_PROHIBITED, "E.1: only SOA and the apex types are answered",
+		       "type not answered here");
 	}
 }
 
@@ -493,7 +526,8 @@ static void serve_query(struct ask *a)
 	}
 }
 
-/* --- entry ------------------------------------------------------------------------------------------------------------------ */
+/* --- entry
+ * ------------------------------------------------------------------------------------------------------------------ */
 
 static void dispatch(struct ask *a)
 {

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Start, stop, and the commits. The order on disk, which makes kill -9 harmless at any point:
- *   owner data:    pages (fsync) -> zone points at them, with the serial reserved (fsync) -> state: serial, apex (fsync) -> visible
- *   instructions:  state: contributions, and serial, apex, history when the version is made at once (one fsync) -> visible
- * At the start the zone is planned anew from what is on disk; when that is not what was served last, it becomes a new version
- * with a new serial before anything is answered.
+ *   owner data:    pages (fsync) -> zone points at them, with the serial reserved (fsync) -> state: serial, apex
+ * (fsync) -> visible instructions:  state: contributions, and serial, apex, history when the version is made at once
+ * (one fsync) -> visible At the start the zone is planned anew from what is on disk; when that is not what was served
+ * last, it becomes a new version with a new serial before anything is answered.
  */
 #include "shell.h"
 
@@ -14,14 +14,15 @@
 #include <stdio.h>
 #include <string.h>
 
-#define HOUSE_MS 1000
-#define SWEEP_MS 5 /* between transactions that delete old pages */
-#define SWEEP_PAGES 256
-#define PATH_LEN 4096
-#define ERRORS_MAX 65536
+#define HOUSE_MS      1000
+#define SWEEP_MS      5 /* between transactions that delete old pages */
+#define SWEEP_PAGES   256
+#define PATH_LEN      4096
+#define ERRORS_MAX    65536
 #define READERS_SPARE 16
 
-/* --- small things ----------------------------------------------------------------------------------------------------- */
+/* --- small things
+ * ----------------------------------------------------------------------------------------------------- */
 
 const struct msp_tsig_key *cmb_app_key(const struct cmb_app *app, const struct msp_name *name)
 {
@@ -70,18 +71,21 @@ static void log_notes(struct cmb_hosted *h)
 	for (unsigned i = 0; i < CMB_NOTE__N; i++)
 		if ((news & CMB_NOTE_BIT(i)) != 0)
 			msp_log(h->app->log, MSP_LOG_WARNING, "zone-note", MSP_F_STR("zone", MSP_NAME(&h->conf->name)),
-				MSP_F_STR("note", cmb_note_name((enum cmb_note)i)), MSP_F_STR("text", cmb_note_text((enum cmb_note)i)));
+				MSP_F_STR("note", cmb_note_name((enum cmb_note)i)),
+				MSP_F_STR("text", cmb_note_text((enum cmb_note)i)));
 	h->logged_notes = h->zone.notes;
 }
 
-/* --- versions --------------------------------------------------------------------------------------------------------- */
+/* --- versions
+ * --------------------------------------------------------------------------------------------------------- */
 
 static void made_visible(struct cmb_hosted *h, const char *cause)
 {
 	const struct cmb_zone *z = &h->zone;
 
 	msp_log(h->app->log, MSP_LOG_NOTICE, "version", MSP_F_STR("zone", MSP_NAME(&h->conf->name)),
-		MSP_F_U64("serial", z->serials.last_out), MSP_F_U64("owner-serial", z->served_owner_serial), MSP_F_STR("cause", cause));
+		MSP_F_U64("serial", z->serials.last_out), MSP_F_U64("owner-serial", z->served_owner_serial),
+		MSP_F_STR("cause", cause));
 	if (cmb_serials_far(z->serials.last_out, z->served_owner_serial))
 		msp_log(h->app->log, MSP_LOG_INFO, "serial-far", MSP_F_STR("zone", MSP_NAME(&h->conf->name)),
 			MSP_F_U64("serial", z->serials.last_out), MSP_F_U64("owner-serial", z->served_owner_serial));
@@ -162,7 +166,8 @@ void cmb_hosted_refreshed(struct cmb_hosted *h)
 		msp_log(h->app->log, MSP_LOG_NOTICE, "zone-unexpired", MSP_F_STR("zone", MSP_NAME(&h->conf->name)));
 	h->was_expired = false;
 	if (cmb_state_put_refreshed(h->app->store, &h->conf->name, h->last_ok) != MSP_OK)
-		msp_log(h->app->log, MSP_LOG_WARNING, "state-write-failed", MSP_F_STR("zone", MSP_NAME(&h->conf->name)));
+		msp_log(h->app->log, MSP_LOG_WARNING, "state-write-failed",
+			MSP_F_STR("zone", MSP_NAME(&h->conf->name)));
 }
 
 static void start_quiet_time(struct cmb_hosted *h)
@@ -244,7 +249,8 @@ void cmb_hosted_damaged(struct cmb_hosted *h)
 	cmb_upstream_event(h, CMB_REV_FORCE);
 }
 
-/* --- housekeeping ------------------------------------------------------------------------------------------------------ */
+/* --- housekeeping
+ * ------------------------------------------------------------------------------------------------------ */
 
 static void housekeeping(void *arg)
 {
@@ -271,7 +277,8 @@ static void housekeeping(void *arg)
 	msp_timer_start(app->house, more ? SWEEP_MS : HOUSE_MS);
 }
 
-/* --- start ------------------------------------------------------------------------------------------------------------- */
+/* --- start
+ * ------------------------------------------------------------------------------------------------------------- */
 
 static enum msp_err join_path(char *out, size_t len, const char *dir, const char *file)
 {
@@ -369,7 +376,8 @@ static enum msp_err load_zone(struct cmb_hosted *h, struct msp_why *why)
 	return MSP_OK;
 }
 
-static enum msp_err open_zone(struct cmb_app *app, struct cmb_hosted *h, const struct cmb_conf_zone *conf, struct msp_why *why)
+static enum msp_err open_zone(struct cmb_app *app, struct cmb_hosted *h, const struct cmb_conf_zone *conf,
+			      struct msp_why *why)
 {
 	struct msp_name_key k = msp_name_key(&conf->name);
 	struct cmb_rules rules;
@@ -414,6 +422,7 @@ static enum msp_err open_servers(struct cmb_app *app, struct msp_why *why)
 
 	limits.tcp_connections = (size_t)app->conf.tcp_connections_max;
 	limits.tcp_per_client = (size_t)app->conf.tcp_per_client_max;
+	limits.stall_ms = app->conf.stall_s * 1000;
 	for (size_t i = 0; err == MSP_OK && i < app->conf.listen.count && i < CMB_LISTEN_MAX; i++) {
 		const struct msp_conf_listen *l = (const struct msp_conf_listen *)app->conf.listen.item + i;
 
@@ -447,7 +456,8 @@ static enum msp_err load_conf(struct cmb_app *app, const char *path, struct msp_
 	return err;
 }
 
-/* Everything is loaded before the first socket is open: nothing is served, not even an error, from half of the truth. */
+/* Everything is loaded before the first socket is open: nothing is served, not even an error, from half of the truth.
+ */
 static enum msp_err start(struct cmb_app *app, const char *conf_path, struct msp_why *why)
 {
 	enum msp_err err = load_conf(app, conf_path, why);
@@ -470,7 +480,8 @@ static enum msp_err start(struct cmb_app *app, const char *conf_path, struct msp
 	return err;
 }
 
-enum msp_err cmb_shell_start(struct msp_loop *loop, struct msp_log *log, const char *conf_path, void **out, struct msp_why *why)
+enum msp_err cmb_shell_start(struct msp_loop *loop, struct msp_log *log, const char *conf_path, void **out,
+			     struct msp_why *why)
 {
 	struct cmb_app *app = msp_alloc(1, sizeof(*app));
 	enum msp_err err;

@@ -2,8 +2,8 @@
 /**
  * @file
  * combinerd's shell: everything with sockets, files and clocks around the pure zones of core.h. One thread, one loop.
- * shell.c start, stop, commits; upstream.c what the refresh machine asks for; intake.c owner's records in; serve.c questions and
- * instructions; xfrout.c transfers out; notify.c NOTIFY out; seen.c UPDATEs seen before; ctl.c msctl.
+ * shell.c start, stop, commits; upstream.c what the refresh machine asks for; intake.c owner's records in; serve.c
+ * questions and instructions; xfrout.c transfers out; notify.c NOTIFY out; seen.c UPDATEs seen before; ctl.c msctl.
  */
 #ifndef CMB_SHELL_H
 #define CMB_SHELL_H
@@ -83,12 +83,12 @@ struct cmb_app {
 	struct msp_server *server[CMB_LISTEN_MAX];
 	size_t server_count;
 	struct msp_control *control;
-	struct msp_map by_name;	   /* struct cmb_hosted by name key */
+	struct msp_map by_name;    /* struct cmb_hosted by name key */
 	struct cmb_hosted *hosted; /* owned array */
 	size_t hosted_count;
 	struct msp_timer *house; /* sweeps, expiry */
 	struct msp_rand rand;
-	struct msp_map seen; /* UPDATEs seen */
+	struct msp_map seen;        /* UPDATEs seen */
 	struct cmb_stream *streams; /* transfers out under way */
 	size_t stream_count;
 	struct msp_wall started;
@@ -99,7 +99,8 @@ struct cmb_app {
 
 /* shell.c */
 enum msp_err cmb_shell_check(const char *conf_path, struct msp_buf *errors);
-enum msp_err cmb_shell_start(struct msp_loop *loop, struct msp_log *log, const char *conf_path, void **app, struct msp_why *why);
+enum msp_err cmb_shell_start(struct msp_loop *loop, struct msp_log *log, const char *conf_path, void **app,
+			     struct msp_why *why);
 void cmb_shell_stop(void *app);
 void cmb_shell_free(void **app);
 struct cmb_hosted *cmb_shell_find(struct cmb_app *app, const struct msp_name *zone);
@@ -110,7 +111,8 @@ const char *cmb_hosted_trouble(const struct cmb_hosted *h);
  * Nothing is visible before all of it is on disk. Takes intake's owner on success.
  */
 MSP_CHECKED enum msp_err cmb_hosted_take_owner(struct cmb_hosted *h, struct msp_why *why);
-/** Accepted instructions: commit them, and at once or after the quiet time the version that holds them. Takes v->result. */
+/** Accepted instructions: commit them, and at once or after the quiet time the version that holds them. Takes
+ * v->result. */
 MSP_CHECKED enum msp_err cmb_hosted_take_contrib(struct cmb_hosted *h, struct cmb_verdict *v, struct msp_span seen_id,
 						 struct msp_wall seen_until, struct msp_why *why);
 /** A page does not match its checksum: stop serving, fetch anew. */
@@ -140,8 +142,8 @@ struct cmb_xfr_request {
 MSP_CHECKED enum msp_err cmb_xfrout_axfr(struct cmb_hosted *h, struct msp_req **req, const struct cmb_xfr_request *q,
 					 struct msp_tsig_ctx *tsig);
 /** History from journal entry `from` on. */
-MSP_CHECKED enum msp_err cmb_xfrout_ixfr(struct cmb_hosted *h, struct msp_req **req, const struct cmb_xfr_request *q, size_t from,
-					 struct msp_tsig_ctx *tsig);
+MSP_CHECKED enum msp_err cmb_xfrout_ixfr(struct cmb_hosted *h, struct msp_req **req, const struct cmb_xfr_request *q,
+					 size_t from, struct msp_tsig_ctx *tsig);
 /** The records of an incremental answer, uncompressed, in order. */
 MSP_CHECKED enum msp_err cmb_xfrout_history(const struct cmb_zone *z, size_t from, struct msp_buf *out);
 /** Give up snapshots of transfers that take too long. */
@@ -158,15 +160,17 @@ struct cmb_seen {
 	struct msp_addr peer;
 	unsigned rcode;
 };
-#define CMB_SEEN_MAX 65536
+#define CMB_SEEN_MAX    65536
 #define CMB_SEEN_ID_MAX (MSP_NAME_MAX + MSP_TSIG_MAC_MAX)
 MSP_CHECKED enum msp_err cmb_seen_load(struct cmb_app *app);
-/** Identity of a TSIG-signed message: key name and MAC; and until when its time is good. False when it has no usable TSIG. */
-bool cmb_seen_identity(struct cmb_app *app, const struct msp_msg *m, uint8_t id[CMB_SEEN_ID_MAX], size_t *len, struct msp_wall *until);
+/** Identity of a TSIG-signed message: key name and MAC; and until when its time is good. False when it has no usable
+ * TSIG. */
+bool cmb_seen_identity(struct cmb_app *app, const struct msp_msg *m, uint8_t id[CMB_SEEN_ID_MAX], size_t *len,
+		       struct msp_wall *until);
 const struct cmb_seen *cmb_seen_get(const struct cmb_app *app, struct msp_span id);
 /** Remember. MSP_EBUSY: memory full, the UPDATE must not be carried out. */
-MSP_CHECKED enum msp_err cmb_seen_put(struct cmb_app *app, struct msp_span id, struct msp_wall until, const struct msp_addr *peer,
-				      unsigned rcode);
+MSP_CHECKED enum msp_err cmb_seen_put(struct cmb_app *app, struct msp_span id, struct msp_wall until,
+				      const struct msp_addr *peer, unsigned rcode);
 void cmb_seen_sweep(struct cmb_app *app);
 void cmb_seen_fini(struct cmb_app *app);
 

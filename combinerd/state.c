@@ -5,15 +5,15 @@
 
 #include <string.h>
 
-#define SCHEMA_VERSION 1
-#define ZONE_VERSION 1
-#define VALUE_MAX (16u << 20)
-#define KEY_MAX (2 * MSP_NAME_MAX + 16)
-#define FLAG_HAS_OWNER 1
+#define SCHEMA_VERSION  1
+#define ZONE_VERSION    1
+#define VALUE_MAX       (16u << 20)
+#define KEY_MAX         (2 * MSP_NAME_MAX + 16)
+#define FLAG_HAS_OWNER  1
 #define FLAG_NS_APPLIED 2
 
-static const char bucket_contrib[] = "contrib", bucket_zone[] = "zone", bucket_journal[] = "journal", bucket_refresh[] = "refreshed",
-		  bucket_seen[] = "seen";
+static const char bucket_contrib[] = "contrib", bucket_zone[] = "zone", bucket_journal[] = "journal",
+		  bucket_refresh[] = "refreshed", bucket_seen[] = "seen";
 
 struct key {
 	struct msp_wr wr;
@@ -35,7 +35,8 @@ static struct msp_span key_span(const struct key *k)
 	return msp_wr_span(&k->wr);
 }
 
-static void contrib_key(struct key *k, const struct msp_name *zone, const struct msp_name *originator, enum cmb_slot slot)
+static void contrib_key(struct key *k, const struct msp_name *zone, const struct msp_name *originator,
+			enum cmb_slot slot)
 {
 	struct msp_name lower = *originator;
 
@@ -56,7 +57,8 @@ enum msp_err cmb_state_open(const char *path, struct msp_store **out, struct msp
 	return msp_store_open(path, SCHEMA_VERSION, NULL, out, why);
 }
 
-/* --- reading ---------------------------------------------------------------------------------------------------------- */
+/* --- reading
+ * ---------------------------------------------------------------------------------------------------------- */
 
 static enum msp_err load_contrib(void *arg, struct msp_span key, struct msp_span value)
 {
@@ -169,7 +171,8 @@ enum msp_err cmb_state_load(struct msp_store *s, struct cmb_zone *z, struct msp_
 	return err == MSP_OK ? err : msp_fail(why, err, "state of %s: %s", MSP_NAME(&z->rules.zone), msp_err_text(err));
 }
 
-/* --- writing ---------------------------------------------------------------------------------------------------------- */
+/* --- writing
+ * ---------------------------------------------------------------------------------------------------------- */
 
 static enum msp_err put_set(struct msp_store *s, const struct key *k, const struct msp_rrset *set)
 {

@@ -2,7 +2,6 @@
 /* Performs what the refresh machine asks for: SOA queries and transfers from the primaries. */
 #include "shell.h"
 
-
 #include <string.h>
 
 #define ASK_MS_1 2000
@@ -20,11 +19,12 @@ static void failed(struct cmb_hosted *h, const char *what, enum msp_err err, con
 	(void)msp_fail(&h->last_error, err, "%s from %s: %.160s", what, MSP_ADDR(&primary(h)->addr), detail);
 	h->last_error_at = msp_wall_now();
 	msp_log(h->app->log, MSP_LOG_WARNING, "refresh-failed", MSP_F_STR("zone", MSP_NAME(&h->conf->name)),
-		MSP_F_STR("what", what), MSP_F_STR("primary", MSP_ADDR(&primary(h)->addr)), MSP_F_STR("error", msp_err_name(err)),
-		MSP_F_STR("why", detail));
+		MSP_F_STR("what", what), MSP_F_STR("primary", MSP_ADDR(&primary(h)->addr)),
+		MSP_F_STR("error", msp_err_name(err)), MSP_F_STR("why", detail));
 }
 
-/* --- SOA query --------------------------------------------------------------------------------------------------------- */
+/* --- SOA query
+ * --------------------------------------------------------------------------------------------------------- */
 
 static enum msp_err find_soa(struct cmb_hosted *h, const struct msp_msg *m, uint32_t *serial, struct msp_why *why)
 {
@@ -91,14 +91,16 @@ static enum msp_err start_ask(struct cmb_hosted *h)
 	if (err != MSP_OK)
 		return err;
 	len = query.len;
-	err = msp_tsig_sign_request(cmb_app_key(h->app, &to->tsig_key), msp_wall_now(), mem, &len, sizeof(mem), &h->ask_tsig);
+	err = msp_tsig_sign_request(cmb_app_key(h->app, &to->tsig_key), msp_wall_now(), mem, &len, sizeof(mem),
+				    &h->ask_tsig);
 	if (err != MSP_OK)
 		return err;
 	p.message = msp_span(mem, len);
 	return msp_xchg_start(h->app->loop, &p, asked, h, &h->ask);
 }
 
-/* --- transfer ----------------------------------------------------------------------------------------------------------- */
+/* --- transfer
+ * ----------------------------------------------------------------------------------------------------------- */
 
 static enum msp_err take(struct cmb_hosted *h, const struct msp_xfr_result *r, bool *is_new, struct msp_why *why)
 {
@@ -123,8 +125,8 @@ static enum msp_err take(struct cmb_hosted *h, const struct msp_xfr_result *r, b
 		return err;
 	}
 	if (r->out_of_zone > 0)
-		msp_log(h->app->log, MSP_LOG_WARNING, "out-of-zone-dropped", MSP_F_STR("zone", MSP_NAME(&h->conf->name)),
-			MSP_F_U64("records", r->out_of_zone));
+		msp_log(h->app->log, MSP_LOG_WARNING, "out-of-zone-dropped",
+			MSP_F_STR("zone", MSP_NAME(&h->conf->name)), MSP_F_U64("records", r->out_of_zone));
 	*is_new = true;
 	return cmb_hosted_take_owner(h, why);
 }
@@ -142,8 +144,8 @@ static void fetched(void *arg, const struct msp_xfr_result *r)
 		h->transfers_in++;
 		msp_log(h->app->log, MSP_LOG_NOTICE, "transfer-in", MSP_F_STR("zone", MSP_NAME(&h->conf->name)),
 			MSP_F_STR("primary", MSP_ADDR(&primary(h)->addr)),
-			MSP_F_U64("owner-serial", cmb_apex_serial(&h->zone.owner->apex)), MSP_F_U64("records", r->records),
-			MSP_F_U64("octets", r->octets));
+			MSP_F_U64("owner-serial", cmb_apex_serial(&h->zone.owner->apex)),
+			MSP_F_U64("records", r->records), MSP_F_U64("octets", r->octets));
 	}
 	cmb_intake_close(&h->intake);
 	if (err != MSP_OK) {
@@ -160,7 +162,9 @@ static void fetched(void *arg, const struct msp_xfr_result *r)
 static enum msp_err start_fetch(struct cmb_hosted *h)
 {
 	const struct cmb_conf_remote *to = primary(h);
-	struct msp_xfr_params p = { .server = to->addr, .source = to->source, .zone = h->conf->name, .kind = MSP_XFR_AXFR };
+	struct msp_xfr_params p = {
+		.server = to->addr, .source = to->source, .zone = h->conf->name, .kind = MSP_XFR_AXFR
+	};
 	enum msp_err err = cmb_intake_open(&h->intake, h->app->pages, &h->conf->name, &h->app->conf.numbers);
 
 	if (err != MSP_OK)
@@ -176,7 +180,8 @@ static enum msp_err start_fetch(struct cmb_hosted *h)
 	return err;
 }
 
-/* --- the machine --------------------------------------------------------------------------------------------------------- */
+/* --- the machine
+ * --------------------------------------------------------------------------------------------------------- */
 
 static void timer_due(void *arg)
 {
@@ -210,7 +215,8 @@ void cmb_upstream_event(struct cmb_hosted *h, enum cmb_refresh_event ev)
 		if (err == MSP_OK)
 			break;
 		failed(h, is_ask ? "SOA" : "AXFR", err, NULL);
-		todo = cmb_refresh_step(r, is_ask ? CMB_REV_ASK_FAILED : CMB_REV_FETCH_FAILED, msp_mono_now(), &h->app->rand);
+		todo = cmb_refresh_step(r, is_ask ? CMB_REV_ASK_FAILED : CMB_REV_FETCH_FAILED, msp_mono_now(),
+					&h->app->rand);
 	}
 	cmb_upstream_arm(h);
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Transfers out. A stream is: head (records built for this transfer: SOA and apex, or a whole incremental answer), pages (as
- * they lie in the map), tail (SOA). Each message gets the request's ID and a TSIG. The snapshot is held until the stream ends or has
- * lasted too long. @source RFC 5936 2.2, RFC 1995 4, RFC 8945 5.3.1, PROTOCOL E.6
+ * Transfers out. A stream is: head (records built for this transfer: SOA and apex, or a whole incremental answer),
+ * pages (as they lie in the map), tail (SOA). Each message gets the request's ID and a TSIG. The snapshot is held until
+ * the stream ends or has lasted too long. @source RFC 5936 2.2, RFC 1995 4, RFC 8945 5.3.1, PROTOCOL E.6
  */
 #include "shell.h"
 
@@ -11,9 +11,9 @@
 
 #include <string.h>
 
-#define HEAD_MAX (64u << 20)
+#define HEAD_MAX       (64u << 20)
 #define MESSAGE_TARGET 16384
-#define TSIG_ROOM 300 /* for the messages built here */
+#define TSIG_ROOM      300 /* for the messages built here */
 
 enum part { HEAD, PAGES, TAIL, END };
 
@@ -22,9 +22,9 @@ struct cmb_stream {
 	struct cmb_hosted *hosted; /* borrowed */
 	struct cmb_xfr_request q;
 	struct msp_tsig_ctx tsig;  /* owned */
-	struct cmb_snap *snap;	   /* owned; NULL without pages */
+	struct cmb_snap *snap;     /* owned; NULL without pages */
 	struct msp_buf head, tail; /* owned: uncompressed records */
-	size_t pos;		   /* in head or tail */
+	size_t pos;                /* in head or tail */
 	enum part part;
 	uint32_t page, pages, serial;
 	bool is_first;
@@ -79,7 +79,8 @@ static enum msp_err stream_new(struct cmb_hosted *h, const struct cmb_xfr_reques
 	return MSP_OK;
 }
 
-/* --- messages ------------------------------------------------------------------------------------------------------------ */
+/* --- messages
+ * ------------------------------------------------------------------------------------------------------------ */
 
 /* As many records as fit, at least one. */
 static enum msp_err pack(struct cmb_stream *s, const struct msp_buf *from, struct msp_msgw *w)
@@ -117,7 +118,8 @@ static enum msp_err build(struct cmb_stream *s, const struct msp_buf *from, uint
 	struct msp_span msg;
 	enum msp_err err;
 
-	msp_msgw_init(&w, out, cap - TSIG_ROOM, s->q.id, MSP_OPCODE_QUERY, (uint16_t)(MSP_FLAG_QR | MSP_FLAG_AA | s->q.flags));
+	msp_msgw_init(&w, out, cap - TSIG_ROOM, s->q.id, MSP_OPCODE_QUERY,
+		      (uint16_t)(MSP_FLAG_QR | MSP_FLAG_AA | s->q.flags));
 	if (s->is_first) /* RFC 5936 2.2.1: later ones may leave it out */
 		msp_msgw_question(&w, &s->q.qname, s->q.qtype, MSP_CLASS_IN);
 	err = pack(s, from, &w);
@@ -199,8 +201,9 @@ static void done(void *arg, enum msp_err err)
 		err = s->failed;
 	h->transfers_out += err == MSP_OK;
 	msp_log(h->app->log, err == MSP_OK ? MSP_LOG_INFO : MSP_LOG_WARNING, "transfer-out",
-		MSP_F_STR("zone", MSP_NAME(&h->conf->name)), MSP_F_STR("type", MSP_TYPE(s->q.qtype)), MSP_F_U64("serial", s->serial),
-		MSP_F_U64("messages", s->messages), MSP_F_STR("result", msp_err_text(err)));
+		MSP_F_STR("zone", MSP_NAME(&h->conf->name)), MSP_F_STR("type", MSP_TYPE(s->q.qtype)),
+		MSP_F_U64("serial", s->serial), MSP_F_U64("messages", s->messages),
+		MSP_F_STR("result", msp_err_text(err)));
 	stream_free(s);
 }
 
@@ -225,9 +228,11 @@ void cmb_xfrout_expire(struct cmb_app *app)
 	}
 }
 
-/* --- what goes into them --------------------------------------------------------------------------------------------------- */
+/* --- what goes into them
+ * --------------------------------------------------------------------------------------------------- */
 
-enum msp_err cmb_xfrout_axfr(struct cmb_hosted *h, struct msp_req **req, const struct cmb_xfr_request *q, struct msp_tsig_ctx *tsig)
+enum msp_err cmb_xfrout_axfr(struct cmb_hosted *h, struct msp_req **req, const struct cmb_xfr_request *q,
+			     struct msp_tsig_ctx *tsig)
 {
 	struct cmb_zone *z = &h->zone;
 	struct cmb_stream *s = NULL;

@@ -187,9 +187,49 @@ def test_zone_expires_and_comes_back(servers, base):
     comb.start()
     owner.stop()
     h.wait_for(lambda: comb.ask("SOA", "msad.").rcode() == 2, message="SERVFAIL after expiry")
-    assert comb.show()["state"] == "expired" and "zone-expired" in comb.log_text()
+    assert comb.show()["state"] == "expired"
+    h.wait_for(lambda: "zone-expired" in comb.log_text())
     comb.kill9()  # a restart does not make an old zone young again
     comb.start(wait=False)
     assert comb.ask("SOA", "msad.").rcode() == 2
     owner.start()
     h.wait_for(lambda: comb.soa("msad.") == 5)
+
+
+def test_full_disk_refuses_and_keeps_what_it_has(servers, base):
+    """Nothing is acknowledged that could not be written; when there is room again, things go on."""
+    import subprocess
+    if os.geteuid() != 0 or subprocess.run(["unshare", "-m", "true"]).returncode != 0:
+        import pytest
+        pytest.skip("needs a mount namespace")
+    owner = servers(h.Nsd(base, "owner", h.zone_text(1000)))
+    comb = servers(h.Combinerd(base, [owner.where()]))
+    owner.notify = comb.where()
+    owner.start()
+    # the small file system lives and dies with the process
+    comb.spawn("unshare", "-m", "sh", "-c", f"mount -t tmpfs -o size=2m tmpfs {comb.dir}/state && exec {h.COMBINERD} -c {comb.conf}")
+    h.wait_for(comb.ready)
+    h.wait_for(lambda: comb.soa("msad."))
+    assert comb.rcode(("add", 10, "NS", "n0.x.test.")) == "NOERROR"
+    filler = f"/proc/{comb.proc.pid}/root{comb.dir}/state/filler"
+    try:
+        with open(filler, "wb", buffering=0) as f:
+            while True:
+                f.write(b"x" * 4096)
+    except OSError:
+        pass
+    outcomes = [comb.rcode(("add", 10, "NS", f"n{i}.x.test.")) for i in range(1, 19)]
+    assert "SERVFAIL" in outcomes, outcomes
+    accepted = {"n0.x.test."} | {f"n{i}.x.test." for i, o in enumerate(outcomes, 1) if o == "NOERROR"}
+
+    def held():
+        return {r.split()[-1] for c in comb.show()["contributions"] for r in c["records"]}
+
+    assert held() == accepted
+    records = comb.axfr()  # what is there is still served
+    owner.change(h.zone_text(2000, [f"f{i}.{h.ZONE} 60 IN TXT {'y' * 200}" for i in range(9000)]))
+    h.wait_for(lambda: "error" in str(comb.show().get("last_error", "")) or "fit" in str(comb.show().get("last_error", "")))
+    assert h.content(comb.axfr()) == h.content(records)
+    os.unlink(filler)
+    h.wait_for(lambda: comb.rcode(("add", 10, "NS", "last.x.test.")) == "NOERROR")
+    assert held() == accepted | {"last.x.test."}
