@@ -121,6 +121,38 @@ def test_loss_in_one_direction_only_is_noticed_on_both_sides_and_heals(lab, deaf
     assert union_holds(lab)
 
 
+def set_ds(lab, rdata):
+    """What the TLD says about the zone with B's agent in it."""
+    tld, name = lab.host["tld"], identity("b")
+    tld.knotc("zone-begin", "example.")
+    tld.knotc("zone-unset", "example.", name, "DS", check=False)
+    for r in rdata:
+        tld.knotc("zone-set", "example.", name, "10", "DS", *r.split())
+    tld.knotc("zone-commit", "example.")
+
+
+@pytest.mark.parametrize("verdict,ds", [("bogus", ["12345 13 2 " + "ab" * 32]), ("insecure", [])])
+def test_an_agent_whose_records_are_not_secure_is_not_found_and_the_reason_is_told(lab, verdict, ds):
+    """PROTOCOL D.2: insecure or bogus is a failure. What was agreed before stays (F.2 I10)."""
+    good = lab.host["b-sign"].ds(identity("b"))
+    set_ds(lab, ds)
+    try:
+        lab.host["a-msa"].kill()  # its agent starts afresh, with nothing in its resolver's cache
+        lab.host["a-msa"].start()
+
+        def told():
+            rows = lab.msctl("a-msa", "peer", "list")
+            row = next((r for r in rows if isinstance(r, dict) and r.get("identity") == identity("b")), {}) if isinstance(rows, list) else {}
+            return row.get("state") == "NEEDED" and verdict in row.get("discovery_error", ""), row or rows
+        wait_for(f"A says {verdict}", told, 60, 0.3)
+        assert union_holds(lab)
+    finally:
+        set_ds(lab, good)
+    reaches(lab, "GREEN", "a", "b")
+    reaches(lab, "GREEN", "b", "a")
+    assert union_holds(lab)
+
+
 @pytest.mark.parametrize("host", ["a-comb", "b-comb", "a-msa", "b-msa"])
 def test_sighup_reloads_and_nothing_is_lost(lab, host):
     p = host[0]
