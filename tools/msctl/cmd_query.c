@@ -1,576 +1,503 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What anyone may ask over DNS, in clear text: HSYNC, DSYNC, KeyState, HELLO. */
-#include "ctl.h"
+#include "ask.h"
 
-#include <stdio.h>
 #include <string.h>
 
-#include <msproto/auth/sig0.h>
 #include <msproto/base/clock.h>
 #include <msproto/base/enc.h>
-#include <msproto/base/mem.h>
-#include <msproto/base/rand.h>
-#include <msproto/io/xchg.h>
 #include <msproto/msg/keystate.h>
 #include <msproto/msg/msopt.h>
-#include <msproto/msg/notify.h>
 #include <msproto/wire/hsync.h>
+#include <msproto/wire/rdata.h>
 #include <msproto/wire/text.h>
 
-/* One question and its answer, run to the end on a loop of its own. */
-struct ask {
-	const struct ctl_opts *o;
-	uint8_t query[MSP_MSG_MAX], reply[MSP_MSG_MAX];
-	size_t query_len, reply_len;
-	enum msp_err err;
-	bool done;
-	struct msp_msg msg; /* the parsed answer */
-	struct msp_rr_scratch scratch;
-	struct msp_why why;
-};
+#define RDATA_TEXT_MAX (1u << 18)
 
-static void answered(void *arg, enum msp_err err, struct msp_span answer)
+/* ---- records ---- */
+
+/** Adds members to the row of one record. *is_good: false when the record is of no use. */
+typedef enum msp_err row_fn(const struct ctl_ask *a, const struct msp_rr *rr, const json_t *before, json_t *row,
+			    bool *is_good);
+
+static bool has_identity(const json_t *rows, const char *identity)
 {
-	struct ask *a = arg;
+	size_t i;
+	json_t *row;
 
-	a->err = err;
-	if (err == MSP_OK) {
-		memcpy(a->reply, answer.ptr, answer.len);
-		a->reply_len = answer.len;
+	json_array_foreach(rows, i, row)
+	{
+		const char *other = msp_json_str(row, "identity");
+
+		if (other != NULL && strcmp(other, identity) == 0)
+			return true;
 	}
-	a->done = true;
+	return false;
 }
 
-static bool is_done(void *arg)
+/* PROTOCOL A.1 rules 2, 3 and 8: what an agent makes of the record. */
+static enum msp_err hsync_row(const struct ctl_ask *a, const struct msp_rr *rr, const json_t *before, json_t *row,
+			      bool *is_good)
 {
-	return ((struct ask *)arg)->done;
-}
-
-/* The server: @ADDRESS, or the system's first name server. */
-static enum msp_err server_addr(const struct ctl_opts *o, struct msp_addr *out, struct msp_why *why)
-{
-	char line[256], addr[128] = "";
-	FILE *f;
-
-	if (o->server != NULL) {
-		enum msp_err err = msp_addr_parse(o->server, o->port, out);
-
-		return err == MSP_OK ? MSP_OK : msp_fail(why, err, "%s is not an address", o->server);
-	}
-	f = fopen("/etc/resolv.conf", "r");
-	while (f != NULL && addr[0] == '\0' && fgets(line, sizeof(line), f) != NULL)
-		if (sscanf(line, " nameserver %127s", addr) != 1)
-			addr[0] = '\0';
-	if (f != NULL)
-		fclose(f);
-	if (addr[0] == '\0')
-		return msp_fail(why, MSP_ENOTFOUND, "no server: give @ADDRESS");
-	return msp_addr_parse(addr, o->port, out);
-}
-
-static enum msp_err exchange(struct ask *a)
-{
-	struct msp_xchg_params p = { .transport = a->o->tcp ? MSP_TCP_ONLY : MSP_UDP_THEN_TCP,
-				     .message = msp_span(a->query, a->query_len) };
-	struct msp_loop *loop = NULL;
-	struct msp_xchg *x = NULL;
-	struct msp_log log;
-	enum msp_err err;
-
-	msp_log_init_null(&log);
-	p.timeout_ms[0] = p.timeout_ms[1] = a->o->timeout_ms / 2 + 1;
-	err = server_addr(a->o, &p.server, &a->why);
-	if (err == MSP_OK)
-		err = msp_loop_new(&log, &loop);
-	if (err != MSP_OK)
-		return err;
-	a->done = false;
-	err = msp_xchg_start(loop, &p, answered, a, &x);
-	if (err == MSP_OK) {
-		if (!msp_loop_run_until(loop, is_done, a, (uint64_t)a->o->timeout_ms * 2 + 1000)) {
-			msp_xchg_cancel(&x);
-			a->err = MSP_ETIMEOUT;
-		}
-		err = a->err;
-	}
-	msp_loop_free(&loop);
-	if (err != MSP_OK)
-		return err;
-	return msp_msg_parse(msp_span(a->reply, a->reply_len), &a->scratch, &a->msg, &a->why);
-}
-
-static void start_query(struct ask *a, struct msp_msgw *w, const struct msp_name *name, uint16_t type, enum msp_opcode opcode, uint16_t flags)
-{
-	struct msp_rand rand;
-
-	msp_rand_init_system(&rand);
-	msp_msgw_init(w, a->query, sizeof(a->query), msp_rand_u16(&rand), opcode, flags);
-	msp_msgw_question(w, name, type, MSP_CLASS_IN);
-}
-
-static enum msp_err finish_query(struct ask *a, struct msp_msgw *w, const struct msp_key *key)
-{
-	struct msp_span s;
-	enum msp_err err = msp_msgw_finish(w, &s);
-
-	a->query_len = s.len;
-	if (err == MSP_OK && key != NULL)
-		err = msp_sig0_sign(key, msp_wall_now(), msp_span(NULL, 0), a->query, &a->query_len, sizeof(a->query));
-	return err;
-}
-
-/* RCODE and extended errors of an answer. */
-static enum msp_err add_outcome(const struct ask *a, json_t *o)
-{
-	json_t *list = json_array();
-	struct msp_option opt;
-	enum msp_err err = MSP_OK;
-	size_t pos = 0;
-
-	if (list == NULL)
-		return MSP_ENOMEM;
-	while (err == MSP_OK && a->msg.edns.present && msp_edns_next(&a->msg.edns, &pos, &opt)) {
-		struct msp_ede ede;
-		const char *name;
-		char text[320];
-
-		if (opt.code != MSP_OPT_EDE || msp_ede_parse(opt.data, &ede) != MSP_OK)
-			continue;
-		name = msp_ede_name(&a->o->numbers, ede.code);
-		snprintf(text, sizeof(text), "%u %s %.*s", ede.code, name != NULL ? name : "", (int)(ede.text.len < 200 ? ede.text.len : 200),
-			 (const char *)ede.text.ptr);
-		for (char *c = text; *c != '\0'; c++)
-			if ((unsigned char)*c < 0x20 || (unsigned char)*c == 0x7f)
-				*c = '?'; /* from the network: keep it off the terminal */
-		json_t *s = json_object();
-
-		if (s == NULL) {
-			err = MSP_ENOMEM;
-			break;
-		}
-		err = msp_json_set_int(s, "code", ede.code);
-		if (err == MSP_OK)
-			err = msp_json_set_str(s, "text", text);
-		if (err == MSP_OK)
-			err = msp_json_append(list, s);
-		else
-			json_decref(s);
-	}
-	if (err == MSP_OK)
-		err = msp_json_set_str(o, "rcode", msp_rcode_name(a->msg.rcode));
-	if (err == MSP_OK && json_array_size(list) > 0)
-		err = msp_json_set(o, "errors", json_incref(list));
-	json_decref(list);
-	return err;
-}
-
-/* "verified", or why not. */
-static enum msp_err add_signature(const struct ask *a, json_t *o)
-{
-	struct msp_sig0_claim claim;
-	struct msp_key *key = NULL;
-	struct msp_buf rdata;
-	struct msp_rr rr;
-	struct msp_why why = { "" };
-	char line[4096] = "";
-	const char *verdict;
-	enum msp_err err;
-	FILE *f;
-
-	if (msp_sig0_claim(&a->msg, &claim) != MSP_OK)
-		return msp_json_set_str(o, "signature", "none");
-	err = msp_json_set_str(o, "signer", MSP_NAME(&claim.sig.signer));
-	if (err != MSP_OK)
-		return err;
-	if (a->o->peer_key == NULL)
-		return msp_json_set_str(o, "signature", "not checked: no --peer-key");
-	msp_buf_init(&rdata, MSP_RDATA_MAX);
-	f = fopen(a->o->peer_key, "r");
-	while (f != NULL && fgets(line, sizeof(line), f) != NULL && line[0] == ';')
-		;
-	if (f != NULL)
-		fclose(f);
-	err = msp_rr_scan(msp_span_str(line), NULL, NULL, 0, &rdata, &rr, &why);
-	if (err == MSP_OK)
-		err = msp_key_from_rdata(&rr.owner, rr.rdata, &key);
-	if (err == MSP_OK)
-		err = msp_sig0_check_time(&claim, &msp_sig0_policy_default, msp_wall_now());
-	if (err == MSP_OK)
-		err = msp_sig0_verify(&a->msg, &claim, key, msp_span(a->query, a->query_len), &msp_sig0_policy_default);
-	verdict = err == MSP_OK ? "verified" : msp_err_text(err);
-	msp_key_free(&key);
-	msp_buf_fini(&rdata);
-	return msp_json_set_str(o, "signature", verdict);
-}
-
-static enum msp_err hsync_row(const struct ask *a, const struct msp_rr *rr, json_t **out)
-{
+	const char *valid = "yes";
 	struct msp_hsync h;
 	struct msp_buf text;
-	json_t *row = json_object();
-	enum msp_err err = row != NULL ? MSP_OK : MSP_ENOMEM, bad;
+	enum msp_err err = MSP_OK, bad = msp_hsync_parse(rr->rdata, a->o->numbers.hsync_compat_zero, &h);
 
-	msp_buf_init(&text, 4096);
-	bad = msp_hsync_parse(rr->rdata, a->o->numbers.hsync_compat_zero, &h);
-	if (bad == MSP_OK) {
+	msp_buf_init(&text, RDATA_TEXT_MAX);
+	if (bad != MSP_OK) {
+		valid = msp_err_text(bad);
+		msp_buf_printf(&text, "\\# %zu ", rr->rdata.len);
+		msp_hex_write(&text, rr->rdata);
+	} else {
 		msp_hsync_print(&text, &h);
+		msp_name_lower(&h.identity);
 		if (!msp_hsync_valid(&h))
-			bad = MSP_EVALUE;
-		if (err == MSP_OK)
-			err = msp_json_set_str(row, "identity", MSP_NAME(&h.identity));
+			valid = msp_err_text(MSP_EVALUE);
+		else if (has_identity(before, MSP_NAME(&h.identity)))
+			valid = "identity listed twice";
+		err = msp_json_set_str(row, "identity", MSP_NAME(&h.identity));
 	}
-	if (err == MSP_OK && text.len > 0)
-		err = msp_json_set_str(row, "hsync", msp_buf_text(&text));
+	if (err == MSP_OK)
+		err = text.err == MSP_OK ? msp_json_set_str(row, "hsync", msp_buf_text(&text)) : text.err;
 	if (err == MSP_OK)
 		err = msp_json_set_int(row, "ttl", rr->ttl);
 	if (err == MSP_OK)
-		err = msp_json_set_str(row, "valid", bad == MSP_OK ? "yes" : msp_err_text(bad));
+		err = msp_json_set_str(row, "valid", valid);
+	*is_good = strcmp(valid, "yes") == 0;
 	msp_buf_fini(&text);
-	if (err != MSP_OK)
-		json_decref(row);
-	else
-		*out = row;
 	return err;
 }
 
-static enum msp_err text_row(const struct ask *a, const struct msp_rr *rr, json_t **out)
+/* PROTOCOL G.2: of the RRset use what has a known scheme and a port. */
+static enum msp_err dsync_row(const struct ctl_ask *a, const struct msp_rr *rr, const json_t *before, json_t *row,
+			      bool *is_good)
 {
+	const struct msp_numbers *n = &a->o->numbers;
+	const char *use = "no: malformed";
+	struct msp_dsync d;
 	struct msp_buf text;
-	json_t *row = json_object();
-	enum msp_err err = row != NULL ? MSP_OK : MSP_ENOMEM;
+	enum msp_err err;
 
-	msp_buf_init(&text, 1 << 18);
-	msp_rdata_print(&text, &a->o->numbers, rr->type, rr->rdata);
-	if (err == MSP_OK)
-		err = msp_json_set_str(row, "owner", MSP_NAME(&rr->owner));
-	if (err == MSP_OK)
-		err = msp_json_set_str(row, "type", MSP_TYPE(rr->type));
+	(void)before;
+	if (msp_dsync_parse(rr->rdata, &d) == MSP_OK) {
+		if (d.scheme == 0)
+			use = "no: scheme 0";
+		else if (d.scheme == n->dsync_scanner)
+			use = msp_name_is_root(&d.target) ? "no scanner here" : "scanner";
+		else if (d.port == 0)
+			use = "no: port 0";
+		else if (d.scheme == MSP_DSYNC_NOTIFY)
+			use = "notify";
+		else if (d.scheme == n->dsync_update)
+			use = "update";
+		else if (d.scheme == n->dsync_api)
+			use = "api";
+		else
+			use = "no: scheme not known";
+	}
+	*is_good = true; /* what is not known here may be known elsewhere */
+	msp_buf_init(&text, RDATA_TEXT_MAX);
+	msp_rdata_print(&text, n, rr->type, rr->rdata);
+	err = msp_json_set_str(row, "owner", MSP_NAME(&rr->owner));
 	if (err == MSP_OK)
 		err = msp_json_set_int(row, "ttl", rr->ttl);
 	if (err == MSP_OK)
-		err = msp_json_set_str(row, "rdata", msp_buf_text(&text));
+		err = text.err == MSP_OK ? msp_json_set_str(row, "rdata", msp_buf_text(&text)) : text.err;
+	if (err == MSP_OK)
+		err = msp_json_set_str(row, "use", use);
 	msp_buf_fini(&text);
-	if (err != MSP_OK)
-		json_decref(row);
-	else
-		*out = row;
 	return err;
 }
 
-typedef enum msp_err row_fn(const struct ask *a, const struct msp_rr *rr, json_t **out);
-
-/* Answer records of one type, each turned into a row. */
-static enum msp_err add_records(struct ask *a, json_t *o, uint16_t type, row_fn *row_of, size_t *found)
+/* Answer records of one type, each turned into a row. *good: some, and none of no use. */
+static enum msp_err add_records(struct ctl_ask *a, json_t *o, uint16_t type, row_fn *fill, size_t *found, bool *good)
 {
 	struct msp_msg_it it;
 	struct msp_rr rr;
 	json_t *rows = json_array();
 	enum msp_err err = rows != NULL ? MSP_OK : MSP_ENOMEM;
+	size_t bad = 0;
 
 	*found = 0;
 	msp_msg_it_init(&it, &a->msg, MSP_SEC_ANSWER, &a->scratch);
 	while (err == MSP_OK && msp_msg_next(&it, &rr)) {
-		json_t *row = NULL;
+		bool is_good = false;
+		json_t *row;
 
-		if (rr.type != type)
+		if (rr.type != type || rr.cls != MSP_CLASS_IN)
 			continue;
-		err = row_of(a, &rr, &row);
+		row = json_object();
+		err = fill(a, &rr, rows, row, &is_good);
 		if (err == MSP_OK)
 			err = msp_json_append(rows, row);
+		else
+			json_decref(row);
 		(*found)++;
+		bad += !is_good;
 	}
+	*good = *found > 0 && bad == 0;
 	if (err == MSP_OK)
-		err = msp_json_set(o, "records", json_incref(rows));
+		return msp_json_set(o, "records", rows);
 	json_decref(rows);
 	return err;
 }
 
 /* The common end of the query commands: print what there is, or the failure. */
-static enum ctl_exit conclude(struct ask *a, const char *what, enum msp_err err, json_t *o, bool is_good)
+static enum ctl_exit conclude(struct ctl_ask *a, const struct ctl_command *cmd, enum msp_err err, json_t *o,
+			      bool is_good)
 {
 	enum ctl_exit e;
 
-	if (err != MSP_OK || o == NULL) {
+	if (err != MSP_OK) {
 		json_decref(o);
-		e = ctl_fail(what, err != MSP_OK ? err : MSP_ENOMEM, &a->why);
+		e = ctl_fail(cmd->words, err, &a->why);
 	} else {
-		e = ctl_out(a->o, o);
+		e = ctl_out(a->o, cmd->columns, o);
 		if (e == CTL_OK && !is_good)
 			e = CTL_REFUSED;
 	}
-	msp_free(a);
+	ctl_ask_free(&a);
 	return e;
-}
-
-static struct ask *ask_new(const struct ctl_opts *o, const char *name_text, struct msp_name *name)
-{
-	struct ask *a = msp_alloc(1, sizeof(*a));
-
-	if (a == NULL) {
-		ctl_fail(name_text, MSP_ENOMEM, NULL);
-		return NULL;
-	}
-	a->o = o;
-	if (msp_name_from_text(name_text, name) != MSP_OK) {
-		ctl_fail(name_text, MSP_ENAME, NULL);
-		msp_free(a);
-		return NULL;
-	}
-	return a;
-}
-
-static enum msp_err plain_lookup(struct ask *a, const struct msp_name *name, uint16_t type)
-{
-	struct msp_msgw w;
-	struct msp_optw opt;
-	enum msp_err err;
-
-	start_query(a, &w, name, type, MSP_OPCODE_QUERY, MSP_FLAG_RD | MSP_FLAG_AD);
-	opt = msp_optw_open(&w, MSP_EDNS_PAYLOAD, 0, true);
-	msp_optw_close(&opt);
-	err = finish_query(a, &w, NULL);
-	return err == MSP_OK ? exchange(a) : err;
 }
 
 enum ctl_exit ctl_query_hsync(const struct ctl_opts *o, const struct ctl_command *cmd, int argc, char **argv)
 {
-	struct msp_name zone;
-	struct ask *a = ask_new(o, argv[0], &zone);
-	json_t *out = json_object();
+	struct ctl_ask *a;
+	json_t *out;
 	size_t found = 0;
+	bool good = false;
 	enum msp_err err;
+	enum ctl_exit e = ctl_ask_new(o, cmd, argv[0], CTL_SYSTEM_RESOLVER, &a);
 
 	(void)argc;
-	if (a == NULL) {
-		json_decref(out);
-		return CTL_USAGE;
-	}
-	err = plain_lookup(a, &zone, o->numbers.type_hsync);
+	if (e != CTL_OK)
+		return e;
+	out = json_object();
+	err = ctl_ask_lookup(a, &a->name, o->numbers.type_hsync);
 	if (err == MSP_OK)
-		err = msp_json_set_str(out, "zone", MSP_NAME(&zone));
+		err = msp_json_set_str(out, "zone", MSP_NAME(&a->name));
 	if (err == MSP_OK)
 		err = msp_json_set_bool(out, "dnssec", (a->msg.flags & MSP_FLAG_AD) != 0);
 	if (err == MSP_OK)
-		err = add_outcome(a, out);
+		err = ctl_ask_outcome(a, out);
 	if (err == MSP_OK)
-		err = add_records(a, out, o->numbers.type_hsync, hsync_row, &found);
-	return conclude(a, cmd->words, err, out, found > 0);
+		err = add_records(a, out, o->numbers.type_hsync, hsync_row, &found, &good);
+	return conclude(a, cmd, err, out, good);
+}
+
+/* ---- query dsync ---- */
+
+/* `count` labels from the front of `name`, the root behind them. */
+static struct msp_name first_labels(const struct msp_name *name, unsigned count)
+{
+	struct msp_name front = { 0 };
+	size_t len = 0;
+
+	for (unsigned i = 0; i < count; i++)
+		len += (size_t)name->oct[len] + 1;
+	memcpy(front.oct, name->oct, len);
+	front.len = (uint8_t)(len + 1); /* at most name->len: `count` labels are there, and a root */
+	return front;
+}
+
+/* `_dsync` between the first `before` labels of the child and the labels of `below`. */
+static enum msp_err dsync_name(const struct msp_name *child, unsigned before, const struct msp_name *below,
+			       struct msp_name *out)
+{
+	struct msp_name tail, front = first_labels(child, before);
+	enum msp_err err = msp_name_prepend("_dsync", below, &tail);
+
+	return err == MSP_OK ? msp_name_concat(&front, &tail, out) : err;
+}
+
+/* The zone that said no, as far as it can be the parent; else the name directly above the child. */
+static unsigned parent_labels(struct ctl_ask *a, unsigned child_labels)
+{
+	struct msp_msg_it it;
+	struct msp_rr rr;
+
+	msp_msg_it_init(&it, &a->msg, MSP_SEC_AUTHORITY, &a->scratch);
+	while (msp_msg_next(&it, &rr))
+		if (rr.type == MSP_TYPE_SOA && msp_name_is_under(&a->name, &rr.owner) &&
+		    msp_name_labels(&rr.owner) < child_labels)
+			return msp_name_labels(&rr.owner);
+	return child_labels - 1;
+}
+
+/* One form of the search. An answer that is no denial ends it: a name server in trouble does not mean "no". */
+static enum msp_err dsync_try(struct ctl_ask *a, const struct msp_name *name, json_t *asked, json_t *out, size_t *found)
+{
+	bool good;
+	enum msp_err err = msp_json_append(asked, json_string(MSP_NAME(name)));
+
+	if (err == MSP_OK)
+		err = ctl_ask_lookup(a, name, MSP_TYPE_DSYNC);
+	if (err == MSP_OK && a->msg.rcode != MSP_RCODE_NOERROR && a->msg.rcode != MSP_RCODE_NXDOMAIN)
+		err = msp_fail(&a->why, MSP_ERCODE, "%s: %s is no denial, so the search ends", MSP_NAME(name),
+			       msp_rcode_name(a->msg.rcode));
+	return err == MSP_OK ? add_records(a, out, MSP_TYPE_DSYNC, dsync_row, found, &good) : err;
 }
 
 /* PROTOCOL G.2: `_dsync` after the first label; before the parent's labels; at the parent. Each form once. */
-static enum msp_err dsync_names(const struct msp_name *child, unsigned parent_labels, unsigned form, struct msp_name *out)
+static enum msp_err dsync_search(struct ctl_ask *a, json_t *asked, json_t *out, size_t *found)
 {
-	unsigned labels = msp_name_labels(child), keep = form == 0 ? 1 : labels - parent_labels;
-	struct msp_name tail;
-	enum msp_err err = msp_name_parent(child, keep, &tail);
+	unsigned labels = msp_name_labels(&a->name), above;
+	struct msp_name name, parent;
+	enum msp_err err = msp_name_parent(&a->name, 1, &parent);
 
 	if (err == MSP_OK)
-		err = msp_name_prepend("_dsync", &tail, out);
-	for (unsigned i = keep; form < 2 && err == MSP_OK && i > 0; i--) {
-		struct msp_name label = { 0 };
-		size_t at = 0;
-
-		for (unsigned skip = 1; skip < i; skip++)
-			at += (size_t)child->oct[at] + 1;
-		label.len = (uint8_t)(child->oct[at] + 2);
-		memcpy(label.oct, child->oct + at, (size_t)child->oct[at] + 1);
-		err = msp_name_concat(&label, out, out);
+		err = dsync_name(&a->name, 1, &parent, &name);
+	if (err == MSP_OK)
+		err = dsync_try(a, &name, asked, out, found);
+	if (err != MSP_OK || *found > 0)
+		return err;
+	above = parent_labels(a, labels);
+	err = msp_name_parent(&a->name, labels - above, &parent);
+	if (err == MSP_OK && labels - above > 1) { /* else it is the same name as before */
+		err = dsync_name(&a->name, labels - above, &parent, &name);
+		if (err == MSP_OK)
+			err = dsync_try(a, &name, asked, out, found);
 	}
-	return err;
+	if (err != MSP_OK || *found > 0)
+		return err;
+	err = dsync_name(&a->name, 0, &parent, &name);
+	return err == MSP_OK ? dsync_try(a, &name, asked, out, found) : err;
 }
 
 enum ctl_exit ctl_query_dsync(const struct ctl_opts *o, const struct ctl_command *cmd, int argc, char **argv)
 {
-	struct msp_name child, name;
-	struct ask *a = ask_new(o, argv[0], &child);
-	unsigned parent_labels, labels;
-	json_t *out = json_object();
+	struct ctl_ask *a;
+	json_t *out, *asked;
 	size_t found = 0;
-	enum msp_err err = MSP_OK;
+	enum msp_err err;
+	enum ctl_exit e = ctl_ask_new(o, cmd, argv[0], CTL_SYSTEM_RESOLVER, &a);
 
 	(void)argc;
-	if (a == NULL || (labels = msp_name_labels(&child)) == 0) {
-		json_decref(out);
-		msp_free(a);
-		return CTL_USAGE;
+	if (e != CTL_OK)
+		return e;
+	if (msp_name_is_root(&a->name)) {
+		ctl_ask_free(&a);
+		return ctl_misuse(argv[0], "the root has no parent");
 	}
-	parent_labels = labels - 1;
-	for (unsigned form = 0; form < 3 && found == 0 && err == MSP_OK; form++) {
-		struct msp_msg_it it;
-		struct msp_rr rr;
-
-		if (form == 1 && labels - parent_labels == 1)
-			continue; /* the same name as the first form */
-		err = dsync_names(&child, parent_labels, form, &name);
-		if (err == MSP_OK)
-			err = plain_lookup(a, &name, MSP_TYPE_DSYNC);
-		if (err == MSP_OK && a->msg.rcode != MSP_RCODE_NOERROR && a->msg.rcode != MSP_RCODE_NXDOMAIN)
-			err = msp_fail(&a->why, MSP_ERCODE, "%s: %s is no denial, so the search ends", MSP_NAME(&name),
-				       msp_rcode_name(a->msg.rcode));
-		if (err == MSP_OK)
-			err = msp_json_set_str(out, "name", MSP_NAME(&name));
-		if (err == MSP_OK)
-			err = add_records(a, out, MSP_TYPE_DSYNC, text_row, &found);
-		if (err != MSP_OK || found > 0)
-			break;
-		msp_msg_it_init(&it, &a->msg, MSP_SEC_AUTHORITY, &a->scratch);
-		while (msp_msg_next(&it, &rr))
-			if (rr.type == MSP_TYPE_SOA && form == 0 && msp_name_is_under(&child, &rr.owner) &&
-			    msp_name_labels(&rr.owner) < labels)
-				parent_labels = msp_name_labels(&rr.owner);
-	}
+	out = json_object();
+	asked = json_array();
+	err = dsync_search(a, asked, out, &found);
+	if (err == MSP_OK)
+		err = msp_json_set(out, "asked", json_incref(asked));
 	if (err == MSP_OK)
 		err = msp_json_set_bool(out, "dnssec", (a->msg.flags & MSP_FLAG_AD) != 0);
 	if (err == MSP_OK)
-		err = add_outcome(a, out);
-	return conclude(a, cmd->words, err, out, found > 0);
+		err = ctl_ask_outcome(a, out);
+	json_decref(asked);
+	return conclude(a, cmd, err, out, found > 0);
 }
 
-static enum ctl_exit need_key(const struct ctl_opts *o, const struct ctl_command *cmd, struct msp_key **key)
-{
-	struct msp_why why = { "" };
-	enum msp_err err;
+/* ---- query keystate ---- */
 
-	if (o->key_file == NULL) {
-		fprintf(stderr, "msctl: %s: --key FILE is needed: the message is signed with it\n", cmd->words);
-		return CTL_USAGE;
+/* Why a child would not believe the answer (PROTOCOL B.2), or NULL. */
+static const char *keystate_flaw(const struct ctl_ask *a, bool is_signed, enum msp_err parsed,
+				 const struct msp_keystate *ks)
+{
+	if (!is_signed)
+		return "not signed, or not by --peer-key: the state must not be believed";
+	if (parsed == MSP_EVALUE)
+		return "state not assigned";
+	if (parsed != MSP_OK)
+		return msp_err_text(parsed);
+	if (ks->key_id != msp_key_id(a->key))
+		return "about another key";
+	if (ks->state == MSP_KEYSTATE_INQUIRE)
+		return "a question, not an answer";
+	return a->msg.rcode != MSP_RCODE_NOERROR ? "the question was refused" : NULL;
+}
+
+static enum msp_err add_keystate(const struct ctl_ask *a, bool is_signed, json_t *out, bool *good)
+{
+	struct msp_keystate ks = { 0 };
+	struct msp_option found;
+	const char *flaw;
+	enum msp_err err = MSP_OK, parsed;
+
+	*good = false;
+	if (!a->msg.edns.present || !msp_edns_find(&a->msg.edns, a->o->numbers.opt_keystate, &found))
+		return msp_json_set_str(out, "note", "no KeyState in the answer: the receiver cannot tell, or may not");
+	parsed = msp_keystate_parse(found.data, &ks);
+	if (parsed == MSP_OK || parsed == MSP_EVALUE) {
+		err = msp_json_set_str(out, "state", parsed == MSP_OK ? msp_keystate_name(ks.state) : "?");
+		if (err == MSP_OK)
+			err = msp_json_set_int(out, "state_code", ks.state);
+		if (err == MSP_OK)
+			err = msp_json_set_int(out, "key_id", ks.key_id);
+		if (err == MSP_OK)
+			err = msp_json_set_int(out, "key_data", ks.data);
+		if (err == MSP_OK && ks.text.len > 0)
+			err = ctl_set_text(out, "text", ks.text);
 	}
-	err = msp_key_load(o->key_file, key, &why);
-	return err == MSP_OK ? CTL_OK : ctl_fail(o->key_file, err, &why);
+	flaw = keystate_flaw(a, is_signed, parsed, &ks);
+	*good = flaw == NULL;
+	return err == MSP_OK && flaw != NULL ? msp_json_set_str(out, "note", flaw) : err;
 }
 
 enum ctl_exit ctl_query_keystate(const struct ctl_opts *o, const struct ctl_command *cmd, int argc, char **argv)
 {
-	struct msp_keystate ask_ks = { .state = MSP_KEYSTATE_INQUIRE }, ks;
-	struct msp_key *key = NULL;
-	struct msp_name child;
-	struct msp_option found;
+	struct msp_keystate ks = { .state = MSP_KEYSTATE_INQUIRE };
 	struct msp_optw opt;
-	struct msp_msgw w;
-	struct ask *a;
+	struct ctl_ask *a;
 	json_t *out;
-	bool has = false;
+	bool is_signed = false, good = false;
 	enum msp_err err;
-	enum ctl_exit e = need_key(o, cmd, &key);
+	enum ctl_exit e = ctl_ask_new(o, cmd, argv[0], CTL_NAMED_SERVER, &a);
 
 	(void)argc;
 	if (e != CTL_OK)
 		return e;
-	a = ask_new(o, argv[0], &child);
-	if (a == NULL) {
-		msp_key_free(&key);
-		return CTL_USAGE;
-	}
 	out = json_object();
-	ask_ks.key_id = msp_key_id(key);
-	start_query(a, &w, &child, MSP_TYPE_KEY, MSP_OPCODE_QUERY, 0);
-	opt = msp_optw_open(&w, MSP_EDNS_PAYLOAD, 0, false);
-	msp_optw_keystate(&opt, &o->numbers, &ask_ks);
-	msp_optw_close(&opt);
-	err = finish_query(a, &w, key);
+	ks.key_id = msp_key_id(a->key);
+	opt = ctl_ask_begin(a, &a->name, MSP_TYPE_KEY, MSP_OPCODE_QUERY, 0);
+	msp_optw_keystate(&opt, &o->numbers, &ks);
+	err = ctl_ask_send(a, &opt);
 	if (err == MSP_OK)
-		err = exchange(a);
+		err = ctl_ask_outcome(a, out);
 	if (err == MSP_OK)
-		err = add_outcome(a, out);
+		err = ctl_ask_signature(a, out, &is_signed);
 	if (err == MSP_OK)
-		err = add_signature(a, out);
-	if (err == MSP_OK && a->msg.edns.present && msp_edns_find(&a->msg.edns, o->numbers.opt_keystate, &found)) {
-		enum msp_err bad = msp_keystate_parse(found.data, &ks);
-
-		if (bad == MSP_OK || bad == MSP_EVALUE) {
-			has = bad == MSP_OK;
-			err = msp_json_set_str(out, "state", msp_keystate_name(ks.state));
-			if (err == MSP_OK)
-				err = msp_json_set_int(out, "key_id", ks.key_id);
-			if (err == MSP_OK)
-				err = msp_json_set_int(out, "key_data", ks.data);
-		}
-	}
-	msp_key_free(&key);
-	return conclude(a, cmd->words, err, out, has);
+		err = add_keystate(a, is_signed, out, &good);
+	return conclude(a, cmd, err, out, good);
 }
 
-static enum msp_err add_msopt(const struct ask *a, json_t *out, bool *has)
-{
-	struct msp_option found;
-	struct msp_msopt ms;
-	struct msp_buf hex;
-	enum msp_err err;
+/* ---- query hello ---- */
 
-	if (!a->msg.edns.present || !msp_edns_find(&a->msg.edns, a->o->numbers.opt_multisigner, &found))
-		return MSP_OK;
-	if (msp_msopt_parse(found.data, &ms) != MSP_OK)
-		return msp_json_set_str(out, "option", "malformed");
-	*has = true;
-	msp_buf_init(&hex, 128);
-	err = msp_json_set_str(out, "operation", msp_op_name(&a->o->numbers, ms.operation));
+struct bit {
+	unsigned bit;
+	const char *name;
+};
+
+static enum msp_err set_bits(json_t *o, const char *key, unsigned value, const struct bit *bits)
+{
+	json_t *list = json_array();
+	enum msp_err err = list != NULL ? MSP_OK : MSP_ENOMEM;
+
+	for (; err == MSP_OK && bits->name != NULL; bits++)
+		if ((value & bits->bit) != 0)
+			err = msp_json_append(list, json_string(bits->name));
 	if (err == MSP_OK)
-		err = msp_json_set_str(out, "transports", ms.transports == 3 ? "DNS,API" : ms.transports == 2 ? "API" : "DNS");
-	if (err == MSP_OK)
-		err = msp_json_set_str(out, "synchronization",
-				       ms.syncs == 3 ? "leader-follower,peer-to-peer" : ms.syncs == 2 ? "peer-to-peer" : "leader-follower");
-	if (err == MSP_OK && ms.has[MSP_TLV_IDENTITY])
-		err = msp_json_set_str(out, "identity", MSP_NAME(&ms.identity));
-	if (err == MSP_OK && ms.has[MSP_TLV_INTERVAL])
-		err = msp_json_set_int(out, "interval", ms.interval_s);
-	if (err == MSP_OK && ms.has[MSP_TLV_GROUP]) {
-		msp_hex_write(&hex, msp_span(ms.group, sizeof(ms.group)));
-		err = msp_json_set_str(out, "group", msp_buf_text(&hex));
-	}
-	if (err == MSP_OK && ms.has[MSP_TLV_DATA_VERSION])
-		err = msp_json_set_int(out, "data_version", (int64_t)ms.data_version);
-	if (err == MSP_OK && ms.has[MSP_TLV_CAPS])
-		err = msp_json_set_int(out, "capabilities", ms.caps);
-	if (err == MSP_OK && ms.has[MSP_TLV_TIMING])
-		err = msp_json_set_int(out, "dnskey_ttl", ms.timing.dnskey_ttl);
-	msp_buf_fini(&hex);
+		return msp_json_set(o, key, list);
+	json_decref(list);
 	return err;
 }
 
-/* A HELLO as an agent would send it (PROTOCOL D.4), for finding out what the other side says to it. */
+static enum msp_err add_tlvs(const struct msp_msopt *ms, json_t *out)
+{
+	static const struct bit caps[] = { { MSP_CAP_PEER_SCOPE, "peer-scope" },
+					   { MSP_CAP_PUSH, "push" },
+					   { MSP_CAP_PULL, "pull" },
+					   { MSP_CAP_EXTERNAL_CLOCK, "external-clock" },
+					   { MSP_CAP_SHARE_KSK, "share-ksk" },
+					   { 0, NULL } };
+	struct msp_buf hex;
+	enum msp_err err = MSP_OK;
+
+	if (ms->has[MSP_TLV_IDENTITY])
+		err = msp_json_set_str(out, "identity", MSP_NAME(&ms->identity));
+	if (err == MSP_OK && ms->has[MSP_TLV_INTERVAL])
+		err = msp_json_set_int(out, "interval", ms->interval_s);
+	if (err == MSP_OK && ms->has[MSP_TLV_GROUP]) {
+		msp_buf_init(&hex, 128);
+		msp_hex_write(&hex, msp_span(ms->group, sizeof(ms->group)));
+		err = msp_json_set_str(out, "group", msp_buf_text(&hex));
+		msp_buf_fini(&hex);
+	}
+	if (err == MSP_OK && ms->has[MSP_TLV_DATA_VERSION])
+		err = msp_json_set_int(out, "data_version", (int64_t)ms->data_version);
+	if (err == MSP_OK && ms->has[MSP_TLV_CAPS])
+		err = set_bits(out, "capabilities", ms->caps, caps);
+	if (err == MSP_OK && ms->has[MSP_TLV_TIMING])
+		err = msp_json_set_int(out, "dnskey_ttl", ms->timing.dnskey_ttl);
+	if (err == MSP_OK && ms->has[MSP_TLV_RESULT])
+		err = msp_json_set_int(out, "result", ms->result_code);
+	if (err == MSP_OK && ms->has[MSP_TLV_RESULT])
+		err = ctl_set_text(out, "result_text", ms->result_text);
+	return err;
+}
+
+static enum msp_err add_msopt(const struct ctl_ask *a, json_t *out, bool *good)
+{
+	static const struct bit transports[] = { { MSP_TRANSPORT_DNS, "DNS" },
+						 { MSP_TRANSPORT_API, "API" },
+						 { 0, NULL } };
+	static const struct bit syncs[] = { { MSP_SYNC_LEADER, "leader-follower" },
+					    { MSP_SYNC_PEER, "peer-to-peer" },
+					    { 0, NULL } };
+	struct msp_option found;
+	struct msp_msopt ms;
+	enum msp_err err;
+
+	*good = false;
+	if (!a->msg.edns.present || !msp_edns_find(&a->msg.edns, a->o->numbers.opt_multisigner, &found))
+		return MSP_OK;
+	if (msp_msopt_parse(found.data, &ms) != MSP_OK)
+		return msp_json_set_str(out, "operation", "malformed");
+	*good = ms.operation == MSP_OP_HELLO;
+	err = msp_json_set_str(out, "operation", msp_op_name(&a->o->numbers, ms.operation));
+	if (err == MSP_OK)
+		err = set_bits(out, "transports", ms.transports, transports);
+	if (err == MSP_OK)
+		err = set_bits(out, "synchronization", ms.syncs, syncs);
+	return err == MSP_OK ? add_tlvs(&ms, out) : err;
+}
+
+/* The one refusal that this command brings upon itself. */
+static enum msp_err add_replay_note(const struct ctl_ask *a, json_t *out)
+{
+	struct msp_option opt;
+	struct msp_ede ede;
+
+	if (a->msg.edns.present && msp_edns_find(&a->msg.edns, MSP_OPT_EDE, &opt) &&
+	    msp_ede_parse(opt.data, &ede) == MSP_OK && ede.code == msp_ede_code(&a->o->numbers, MSP_EDE_SIG0_REPLAY))
+		return msp_json_set_str(out, "note",
+					"they verified the signature, and know this identity's running agent already");
+	return MSP_OK;
+}
+
+/*
+ * A HELLO as an agent would send it (PROTOCOL D.4), for finding out what the other side says to it. Its TLV 4 has the
+ * oldest boot epoch there is: with today's, the other side would take every later message of the real agent for a
+ * replay.
+ */
 enum ctl_exit ctl_query_hello(const struct ctl_opts *o, const struct ctl_command *cmd, int argc, char **argv)
 {
-	struct msp_msopt ms = { .operation = MSP_OP_HELLO, .transports = MSP_TRANSPORT_DNS, .syncs = MSP_SYNC_LEADER | MSP_SYNC_PEER };
-	struct msp_key *key = NULL;
-	struct msp_name zone;
+	struct msp_msopt ms = { .operation = MSP_OP_HELLO,
+				.transports = MSP_TRANSPORT_DNS,
+				.syncs = MSP_SYNC_LEADER | MSP_SYNC_PEER,
+				.epoch = 1 };
 	struct msp_optw opt;
-	struct msp_msgw w;
-	struct ask *a;
+	struct ctl_ask *a;
 	json_t *out;
-	bool has = false;
-	enum msp_err err = MSP_OK;
-	enum ctl_exit e = need_key(o, cmd, &key);
+	bool is_signed = false, good = false;
+	enum msp_err err;
+	enum ctl_exit e;
 
 	(void)argc;
+	if (o->identity != NULL && msp_name_from_text(o->identity, &ms.identity) != MSP_OK)
+		return ctl_misuse(o->identity, msp_err_text(MSP_ENAME));
+	e = ctl_ask_new(o, cmd, argv[0], CTL_NAMED_SERVER, &a);
 	if (e != CTL_OK)
 		return e;
-	a = ask_new(o, argv[0], &zone);
-	if (a == NULL) {
-		msp_key_free(&key);
-		return CTL_USAGE;
-	}
 	out = json_object();
-	if (o->identity != NULL) {
-		err = msp_name_from_text(o->identity, &ms.identity);
-		ms.has[MSP_TLV_IDENTITY] = err == MSP_OK;
-	}
+	ms.has[MSP_TLV_IDENTITY] = o->identity != NULL;
 	ms.has[MSP_TLV_INSTANCE] = true;
-	ms.epoch = (uint64_t)msp_wall_now().s;
-	ms.sequence = 1;
-	start_query(a, &w, &zone, MSP_TYPE_SOA, MSP_OPCODE_NOTIFY, MSP_FLAG_AA);
-	opt = msp_optw_open(&w, MSP_EDNS_PAYLOAD, 0, false);
+	ms.sequence = (uint64_t)msp_wall_now().s;
+	opt = ctl_ask_begin(a, &a->name, MSP_TYPE_SOA, MSP_OPCODE_NOTIFY, MSP_FLAG_AA);
 	msp_optw_msopt(&opt, &o->numbers, &ms);
-	msp_optw_close(&opt);
+	err = ctl_ask_send(a, &opt);
 	if (err == MSP_OK)
-		err = finish_query(a, &w, key);
+		err = ctl_ask_outcome(a, out);
 	if (err == MSP_OK)
-		err = exchange(a);
+		err = ctl_ask_signature(a, out, &is_signed);
 	if (err == MSP_OK)
-		err = add_outcome(a, out);
+		err = add_msopt(a, out, &good);
 	if (err == MSP_OK)
-		err = add_signature(a, out);
-	if (err == MSP_OK)
-		err = add_msopt(a, out, &has);
-	msp_key_free(&key);
-	return conclude(a, cmd->words, err, out, err == MSP_OK && has && a->msg.rcode == MSP_RCODE_NOERROR);
+		err = add_replay_note(a, out);
+	return conclude(a, cmd, err, out, err == MSP_OK && good && is_signed && a->msg.rcode == MSP_RCODE_NOERROR);
 }

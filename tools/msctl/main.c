@@ -9,27 +9,46 @@
 
 #include <msproto/base/enc.h>
 
-#define MSAD_SOCKET MSP_RUNDIR "/msad/control.sock"
-#define COMBINERD_SOCKET MSP_RUNDIR "/combinerd/control.sock"
+/* What tables show; JSON has everything. */
+#define ZONE_COLUMNS "zone,state,serial,seen_s,signers,members,cds_gate,waiting_s?,waiting_for?,transfer_error?"
+#define GROUP_COLUMNS                                                                                                  \
+	"group:identity,self,state,sign,role,membership,link,health,group_equal,serial,removed_without_offboarding?,"  \
+	"hello_error?,"                                                                                                \
+	"pull_error?"
+#define KEYS_COLUMNS "keys:owner,tag,algorithm,kind,served,contributed,withdrawn"
+#define PEER_COLUMNS                                                                                                   \
+	"identity,state,state_for_s,health,shared_zones,addresses,key_tags,beat_received_s,next_action,next_in_s,"     \
+	"discovery_error?"
+#define COMBINER_COLUMNS "zone,state,serial,owner_serial,records,contributions_count,last_error?"
+#define SIGNERS_COLUMNS  "signers:address,notified_serial,acknowledged,tries,last_error?"
 
 static const struct ctl_command commands[] = {
-	{ "status", "", "what a daemon is doing (--socket chooses which; msad by default)", ctl_local, MSAD_SOCKET },
-	{ "zone list", "", "zones of the agent", ctl_local, MSAD_SOCKET },
-	{ "zone show", "ZONE", "one zone: its group, whose key is whose, what is waited for", ctl_local, MSAD_SOCKET },
-	{ "peer list", "", "the other providers' agents", ctl_local, MSAD_SOCKET },
-	{ "peer show", "IDENTITY", "one agent: state, addresses, keys, why not", ctl_local, MSAD_SOCKET },
-	{ "combiner list", "", "zones of the combiner", ctl_local, COMBINERD_SOCKET },
-	{ "combiner show", "ZONE", "one zone: serials, what is instructed by whom, last failure", ctl_local, COMBINERD_SOCKET },
-	{ "combiner diff", "ZONE", "owner's apex beside what is handed to the signer", ctl_local, COMBINERD_SOCKET },
-	{ "combiner retransfer", "ZONE", "fetch the zone from its primary now", ctl_local, COMBINERD_SOCKET },
-	{ "query hsync", "ZONE", "the HSYNC RRset in words [@SERVER]", ctl_query_hsync, NULL },
-	{ "query dsync", "CHILD", "where the parent takes notifications and updates [@RESOLVER]", ctl_query_dsync, NULL },
-	{ "query keystate", "CHILD", "what the receiver thinks of a key: --key FILE @RECEIVER", ctl_query_keystate, NULL },
-	{ "query hello", "ZONE", "greet an agent: --key FILE --identity NAME @AGENT --port N", ctl_query_hello, NULL },
-	{ "key generate", "OWNER", "make a SIG(0) key pair in --dir", ctl_key_generate, NULL },
-	{ "key show", "FILE", "KEY record, tag and fingerprint of a .private file", ctl_key_show, NULL },
-	{ "conf check", "DAEMON FILE", "check a configuration file; problems with file and line", ctl_conf_check, NULL },
-	{ NULL, NULL, NULL, NULL, NULL },
+	{ "status", "", "what the daemons on this machine are doing (--socket: one daemon)", ctl_status, NULL, NULL },
+	{ "zone list", "", "zones of the agent", ctl_local, CTL_MSAD_SOCKET, ZONE_COLUMNS },
+	{ "zone show", "ZONE", "one zone: its group, whose key is whose, what is waited for", ctl_local,
+	  CTL_MSAD_SOCKET, GROUP_COLUMNS ";" KEYS_COLUMNS },
+	{ "zone refresh", "ZONE", "fetch the zone from the signer now", ctl_local, CTL_MSAD_SOCKET, NULL },
+	{ "peer list", "", "the other providers' agents", ctl_local, CTL_MSAD_SOCKET, PEER_COLUMNS },
+	{ "peer show", "IDENTITY", "one agent: state, addresses, keys, why not", ctl_local, CTL_MSAD_SOCKET, NULL },
+	{ "combiner list", "", "zones of the combiner", ctl_local, CTL_COMBINERD_SOCKET, COMBINER_COLUMNS },
+	{ "combiner show", "ZONE", "one zone: serials, what is instructed by whom, last failure", ctl_local,
+	  CTL_COMBINERD_SOCKET, SIGNERS_COLUMNS ";contributions:originator,type,records" },
+	{ "combiner diff", "ZONE", "owner's apex (-) beside what is handed to the signer (+)", ctl_diff,
+	  CTL_COMBINERD_SOCKET, "change,record" },
+	{ "combiner retransfer", "ZONE", "fetch the zone from its primary now", ctl_local, CTL_COMBINERD_SOCKET, NULL },
+	{ "query hsync", "ZONE", "the HSYNC RRset in words [@SERVER]", ctl_query_hsync, NULL,
+	  "records:hsync,ttl,valid" },
+	{ "query dsync", "CHILD", "where the parent takes notifications and updates [@RESOLVER]", ctl_query_dsync, NULL,
+	  "records:owner,ttl,rdata,use" },
+	{ "query keystate", "CHILD", "what the receiver thinks of a key: --key FILE @RECEIVER", ctl_query_keystate,
+	  NULL, NULL },
+	{ "query hello", "ZONE", "greet an agent: --key FILE --identity NAME @AGENT --port N", ctl_query_hello, NULL,
+	  NULL },
+	{ "key generate", "OWNER", "make a SIG(0) key pair in --dir", ctl_key_generate, NULL, NULL },
+	{ "key show", "FILE", "KEY record, tag and fingerprint of a .private file", ctl_key_show, NULL, NULL },
+	{ "conf check", "DAEMON FILE", "check a configuration file; problems with file and line", ctl_conf_check, NULL,
+	  NULL },
+	{ NULL, NULL, NULL, NULL, NULL, NULL },
 };
 
 static enum ctl_exit usage(FILE *f)
@@ -44,7 +63,8 @@ static enum ctl_exit usage(FILE *f)
 		   "  --key FILE          SIG(0) private key to sign with (query)\n"
 		   "  --peer-key FILE     .key file of the other side: its answer is verified\n"
 		   "  --identity NAME     HSYNC identity to speak as (query hello)\n"
-		   "  --algorithm ALG     of key generate: ED25519 (default), ECDSAP256SHA256, ECDSAP384SHA384, ED448, RSASHA256\n"
+		   "  --algorithm ALG     of key generate: ED25519 (default), ECDSAP256SHA256, ECDSAP384SHA384, ED448, "
+		   "RSASHA256\n"
 		   "  --dir DIR           where key generate puts the files (default .)\n"
 		   "  --timeout SECONDS   how long to wait (default 10)\n"
 		   "\nexit status: 0 done, 1 refused or bad answer, 2 wrong usage, 3 nobody answered\n");
@@ -80,44 +100,74 @@ static const struct ctl_command *find(int argc, char **argv, int *words)
 	return NULL;
 }
 
-int main(int argc, char **argv)
+static enum ctl_exit run(int argc, char **argv)
 {
 	static const struct option options[] = {
-		{ "json", no_argument, NULL, 'j' },	    { "socket", required_argument, NULL, 's' },
-		{ "key", required_argument, NULL, 'k' },    { "peer-key", required_argument, NULL, 'p' },
-		{ "identity", required_argument, NULL, 'i' }, { "algorithm", required_argument, NULL, 'a' },
-		{ "dir", required_argument, NULL, 'd' },    { "port", required_argument, NULL, 'P' },
-		{ "timeout", required_argument, NULL, 't' }, { "tcp", no_argument, NULL, 'T' },
-		{ "help", no_argument, NULL, 'h' },	    { "version", no_argument, NULL, 'V' },
+		{ "json", no_argument, NULL, 'j' },
+		{ "socket", required_argument, NULL, 's' },
+		{ "key", required_argument, NULL, 'k' },
+		{ "peer-key", required_argument, NULL, 'p' },
+		{ "identity", required_argument, NULL, 'i' },
+		{ "algorithm", required_argument, NULL, 'a' },
+		{ "dir", required_argument, NULL, 'd' },
+		{ "port", required_argument, NULL, 'P' },
+		{ "timeout", required_argument, NULL, 't' },
+		{ "tcp", no_argument, NULL, 'T' },
+		{ "help", no_argument, NULL, 'h' },
+		{ "version", no_argument, NULL, 'V' },
 		{ NULL, 0, NULL, 0 },
 	};
-	struct ctl_opts o = { .algorithm = "ED25519", .dir = ".", .port = 53, .timeout_ms = 10000, .numbers = msp_numbers_default };
+	struct ctl_opts o = {
+		.algorithm = "ED25519", .dir = ".", .port = 53, .timeout_ms = 10000, .numbers = msp_numbers_default
+	};
 	const struct ctl_command *cmd;
 	int c, words, wanted, optional, count = 0;
 	uint64_t n;
 
 	while ((c = getopt_long(argc, argv, "jhV", options, NULL)) != -1) {
 		switch (c) {
-		case 'j': o.json = true; break;
-		case 's': o.socket = optarg; break;
-		case 'k': o.key_file = optarg; break;
-		case 'p': o.peer_key = optarg; break;
-		case 'i': o.identity = optarg; break;
-		case 'a': o.algorithm = optarg; break;
-		case 'd': o.dir = optarg; break;
-		case 'T': o.tcp = true; break;
+		case 'j':
+			o.json = true;
+			break;
+		case 's':
+			o.socket = optarg;
+			break;
+		case 'k':
+			o.key_file = optarg;
+			break;
+		case 'p':
+			o.peer_key = optarg;
+			break;
+		case 'i':
+			o.identity = optarg;
+			break;
+		case 'a':
+			o.algorithm = optarg;
+			break;
+		case 'd':
+			o.dir = optarg;
+			break;
+		case 'T':
+			o.tcp = true;
+			break;
 		case 'P':
 		case 't':
 			if (msp_u64_parse(msp_span_str(optarg), c == 'P' ? 65535 : 3600, &n) != MSP_OK || n == 0)
-				return usage(stderr);
+				return ctl_misuse(c == 'P' ? "--port" : "--timeout",
+						  c == 'P' ? "a number of 1..65535" : "seconds, 1..3600");
 			if (c == 'P')
 				o.port = (uint16_t)n;
 			else
 				o.timeout_ms = (uint32_t)n * 1000;
 			break;
-		case 'V': printf("msctl %s\n", MSP_VERSION); return CTL_OK;
-		case 'h': return usage(stdout);
-		default: return usage(stderr);
+		case 'V':
+			printf("msctl %s\n", MSP_VERSION);
+			return CTL_OK;
+		case 'h':
+			return usage(stdout);
+		default:
+			fputs("msctl: try msctl --help\n", stderr);
+			return CTL_USAGE;
 		}
 	}
 	argv += optind;
@@ -129,13 +179,20 @@ int main(int argc, char **argv)
 			argv[count++] = argv[i];
 	}
 	argc = count;
+	if (argc == 0)
+		return usage(stderr);
 	cmd = find(argc, argv, &words);
 	if (cmd == NULL)
-		return usage(stderr);
+		return ctl_misuse(argv[0], "no such command; try msctl --help");
 	wanted = args_of(cmd, &optional);
 	if (argc - words > wanted || argc - words < wanted - optional) {
 		fprintf(stderr, "usage: msctl %s %s\n", cmd->words, cmd->args);
 		return CTL_USAGE;
 	}
 	return cmd->run(&o, cmd, argc - words, argv + words);
+}
+
+int main(int argc, char **argv)
+{
+	return (int)run(argc, argv);
 }
