@@ -8,7 +8,7 @@
 #include "peer.h"
 
 #define ACTIONS_MAX (1u << 22)
-#define STORED_MAX (512 * 1024)
+#define STORED_MAX  (512 * 1024)
 #define STORED_FORM 1
 
 void msa_actions_init(struct msa_actions *a)
@@ -160,7 +160,8 @@ void msa_act_lookup(struct msa_core *c, struct msa_pend *p, const struct msp_nam
 	c->count.lookups++;
 }
 
-void msa_act_send(struct msa_core *c, struct msa_pend *p, const struct msp_addr *to, bool tcp_only, struct msp_span octets)
+void msa_act_send(struct msa_core *c, struct msa_pend *p, const struct msp_addr *to, bool tcp_only,
+		  struct msp_span octets)
 {
 	struct msa_action *a;
 
@@ -180,7 +181,8 @@ void msa_act_send(struct msa_core *c, struct msa_pend *p, const struct msp_addr 
 	c->count.sent++;
 }
 
-/* ---- stored entries -------------------------------------------------------------------------------------------------- */
+/* ---- stored entries
+ * -------------------------------------------------------------------------------------------------- */
 
 static void put_u32(struct msp_buf *b, uint32_t v)
 {
@@ -223,7 +225,8 @@ static void put_history(struct msp_buf *b, const struct msa_history *h)
 }
 
 /** Start a value, and its key: letter, zone, identity (either may be NULL). */
-static void open_entry(struct msp_buf *key, struct msp_buf *value, char letter, const struct msp_name *zone, const struct msp_name *identity)
+static void open_entry(struct msp_buf *key, struct msp_buf *value, char letter, const struct msp_name *zone,
+		       const struct msp_name *identity)
 {
 	msp_buf_init(key, 1 + 2 * MSP_NAME_MAX);
 	msp_buf_init(value, STORED_MAX);
@@ -235,9 +238,10 @@ static void open_entry(struct msp_buf *key, struct msp_buf *value, char letter, 
 	msp_buf_add_u8(value, STORED_FORM);
 }
 
-static void close_entry(struct msa_core *c, struct msp_buf *key, struct msp_buf *value)
+static bool close_entry(struct msa_core *c, struct msp_buf *key, struct msp_buf *value)
 {
 	struct msa_action *a = NULL;
+	bool is_kept = true;
 
 	if (key->err == MSP_OK && value->err == MSP_OK)
 		a = msa_act(c, MSA_ACT_STORE);
@@ -247,9 +251,11 @@ static void close_entry(struct msa_core *c, struct msp_buf *key, struct msp_buf 
 			drop_octets(&a->key);
 			c->out->count--;
 		}
+		is_kept = false;
 	}
 	msp_buf_fini(key);
 	msp_buf_fini(value);
+	return is_kept;
 }
 
 void msa_store_epoch(struct msa_core *c)
@@ -282,9 +288,10 @@ void msa_store_zone(struct msa_core *c, const struct msa_zone *z)
 	close_entry(c, &key, &value);
 }
 
-void msa_store_put(struct msa_core *c, const struct msa_zone *z)
+bool msa_store_put(struct msa_core *c, const struct msa_zone *z)
 {
 	struct msp_buf key, value;
+	enum msp_err before = c->err;
 
 	open_entry(&key, &value, 'C', &z->name, NULL);
 	put_set(c, &value, z->put_dnskey);
@@ -293,7 +300,9 @@ void msa_store_put(struct msa_core *c, const struct msa_zone *z)
 	put_set(c, &value, z->withdrawn);
 	put_set(c, &value, z->dropping);
 	put_u64(&value, (uint64_t)z->withdrawn_s);
-	close_entry(c, &key, &value);
+	if (c->err != before) /* a set that did not fit into memory */
+		value.err = MSP_ENOMEM;
+	return close_entry(c, &key, &value);
 }
 
 void msa_store_self(struct msa_core *c, const struct msa_zone *z)
@@ -326,7 +335,8 @@ void msa_store_held(struct msa_core *c, const struct msa_member *m)
 	close_entry(c, &key, &value);
 }
 
-/* ---- and back -------------------------------------------------------------------------------------------------------- */
+/* ---- and back
+ * -------------------------------------------------------------------------------------------------------- */
 
 static enum msp_err get_set(struct msp_rd *rd, struct msp_rrset **out)
 {
@@ -377,7 +387,7 @@ static enum msp_err restore_put(struct msp_rd *rd, struct msa_zone *z)
 		err = get_set(rd, &z->withdrawn);
 	if (err == MSP_OK)
 		err = get_set(rd, &z->dropping);
-	z->has_put = true;
+	z->has_put = z->put_stored = true;
 	z->withdrawn_s = (int64_t)msp_rd_u64(rd);
 	return err;
 }

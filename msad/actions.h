@@ -12,7 +12,8 @@ void msa_act_transfer(struct msa_core *c, const struct msp_name *zone);
 /** Ask for the look-up and wait for it. */
 void msa_act_lookup(struct msa_core *c, struct msa_pend *p, const struct msp_name *name, uint16_t type);
 /** Send and wait; keeps a copy of the message. */
-void msa_act_send(struct msa_core *c, struct msa_pend *p, const struct msp_addr *to, bool tcp_only, struct msp_span octets);
+void msa_act_send(struct msa_core *c, struct msa_pend *p, const struct msp_addr *to, bool tcp_only,
+		  struct msp_span octets);
 
 /** Give `p` a fresh id under which its answer is found. False when out of memory. */
 bool msa_pend_start(struct msa_core *c, struct msa_pend *p, enum msa_pend_kind kind, void *owner);
@@ -25,7 +26,8 @@ struct msa_pend *msa_pend_find(const struct msa_core *c, uint64_t id);
 void msa_store_epoch(struct msa_core *c);
 void msa_store_own(struct msa_core *c, const struct msa_zone *z);
 void msa_store_zone(struct msa_core *c, const struct msa_zone *z);
-void msa_store_put(struct msa_core *c, const struct msa_zone *z);
+/** False when out of memory: nothing may then rely on it. */
+bool msa_store_put(struct msa_core *c, const struct msa_zone *z);
 void msa_store_self(struct msa_core *c, const struct msa_zone *z);
 void msa_store_member(struct msa_core *c, const struct msa_member *m);
 void msa_store_held(struct msa_core *c, const struct msa_member *m);

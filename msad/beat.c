@@ -7,6 +7,10 @@
 #include "peer.h"
 #include "pull.h"
 
+#define HELLO_PACE_MS  125
+#define HELLO_BURST_MS (10 * HELLO_PACE_MS)
+#define NO_MEMORY_MS   1000 /* then try again */
+
 static void send_operation(struct msa_core *c, struct msa_member *m, enum msa_pend_kind kind, uint8_t operation)
 {
 	struct msa_peer *p = m->peer;
@@ -33,6 +37,29 @@ static void drop_overdue(struct msa_core *c, struct msa_member *m)
 			msa_pend_stop(c, &m->pull[i]);
 }
 
+/**
+ * HELLOs to one peer are spread: it takes 10 a second from a source, 20 in a burst (D.4 step 2), and after a start
+ * there is one to send for every zone that is shared.
+ */
+static void hello(struct msa_core *c, struct msa_member *m)
+{
+	struct msp_mono *slot = &m->peer->hello_slot;
+	bool had_slot = m->has_hello_slot;
+
+	if (slot->ms < c->now.ms)
+		*slot = c->now;
+	if (!had_slot && slot->ms - c->now.ms > HELLO_BURST_MS) {
+		m->hello_next = msp_mono_add_ms(*slot, -HELLO_BURST_MS);
+		m->has_hello_slot = true;
+		*slot = msp_mono_add_ms(*slot, HELLO_PACE_MS);
+		return;
+	}
+	m->has_hello_slot = false;
+	msa_hello_send(c, m);
+	if (!had_slot && m->op.id != 0)
+		*slot = msp_mono_add_ms(*slot, HELLO_PACE_MS);
+}
+
 void msa_member_look(struct msa_core *c, struct msa_member *m)
 {
 	bool is_greeted = m->state != MSA_MEMBER_UNSEEN;
@@ -45,13 +72,15 @@ void msa_member_look(struct msa_core *c, struct msa_member *m)
 	}
 	if (m->op.id == 0) {
 		if (!m->hello_done && msp_mono_reached(c->now, m->hello_next)) {
-			msa_hello_send(c, m);
-		} else if (is_greeted && m->told_version != m->zone->own.version && msp_mono_reached(c->now, m->data_next)) {
+			hello(c, m);
+		} else if (is_greeted && m->told_version != m->zone->own.version &&
+			   msp_mono_reached(c->now, m->data_next)) {
 			/* Once: a heartbeat repairs what is lost (D.6). */
 			m->told_version = m->zone->own.version;
 			send_operation(c, m, MSA_PEND_DATA, c->numbers.op_data);
 		} else if (is_greeted && msp_mono_reached(c->now, m->beat_next)) {
-			m->beat_next = msp_mono_add_ms(c->now, msp_rand_jitter(c->rand, (int64_t)c->heartbeat_s * 1000, 10));
+			m->beat_next =
+				msp_mono_add_ms(c->now, msp_rand_jitter(c->rand, (int64_t)c->heartbeat_s * 1000, 10));
 			send_operation(c, m, MSA_PEND_BEAT, MSP_OP_HEARTBEAT);
 		}
 	}
@@ -68,11 +97,12 @@ void msa_member_look(struct msa_core *c, struct msa_member *m)
 	}
 	next = msp_mono_min(next, msa_pull_next(m));
 	if (next.ms <= c->now.ms)
-		next = msp_mono_add_ms(c->now, 1);
+		next = msp_mono_add_ms(c->now, c->err == MSP_OK ? 1 : NO_MEMORY_MS);
 	msa_timer_set(&c->heap, &m->timer, next);
 }
 
-static void beat_answer(struct msa_core *c, struct msa_member *m, enum msa_pend_kind kind, enum msp_err err, const struct msp_msg *msg)
+static void beat_answer(struct msa_core *c, struct msa_member *m, enum msa_pend_kind kind, enum msp_err err,
+			const struct msp_msg *msg)
 {
 	struct msa_peer *p = m->peer;
 	struct msp_msopt ms;
@@ -95,7 +125,8 @@ static void beat_answer(struct msa_core *c, struct msa_member *m, enum msa_pend_
 	}
 	msa_answer_text(c, msg, text);
 	msp_log(c->log, MSP_LOG_INFO, kind == MSA_PEND_BEAT ? "heartbeat-refused" : "data-refused",
-		MSP_F_STR("zone", MSP_NAME(&m->zone->name)), MSP_F_STR("peer", MSP_NAME(&p->identity)), MSP_F_STR("answer", text));
+		MSP_F_STR("zone", MSP_NAME(&m->zone->name)), MSP_F_STR("peer", MSP_NAME(&p->identity)),
+		MSP_F_STR("answer", text));
 	if (msg->rcode == MSP_RCODE_REFUSED)
 		msa_member_raise(c, m, MSA_MEV_REFUSED); /* it does not know us (any more): HELLO */
 }

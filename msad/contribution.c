@@ -9,7 +9,7 @@
 #include <msproto/base/mem.h>
 
 #define CONTRIBUTION_OCTETS_MAX (256 * 1024)
-#define STORED_FORM 1
+#define STORED_FORM             1
 
 void msa_contribution_fini(struct msa_contribution *c)
 {
@@ -159,7 +159,8 @@ static bool is_sep(struct msp_span rdata)
 	return msp_dnskey_parse(rdata, &k) == MSP_OK && (k.flags & MSP_DNSKEY_SEP) != 0;
 }
 
-enum msp_err msa_cds_of(const struct msp_name *zone, const struct msp_rrset *dnskey, uint32_t ttl_s, struct msp_rrset **out)
+enum msp_err msa_cds_of(const struct msp_name *zone, const struct msp_rrset *dnskey, uint32_t ttl_s,
+			struct msp_rrset **out)
 {
 	struct msp_rrset *set = NULL;
 	enum msp_err err = MSP_OK;
@@ -184,7 +185,8 @@ enum msp_err msa_cds_of(const struct msp_name *zone, const struct msp_rrset *dns
 	return err;
 }
 
-enum msp_err msa_cdnskey_of(const struct msp_name *zone, const struct msp_rrset *dnskey, uint32_t ttl_s, struct msp_rrset **out)
+enum msp_err msa_cdnskey_of(const struct msp_name *zone, const struct msp_rrset *dnskey, uint32_t ttl_s,
+			    struct msp_rrset **out)
 {
 	struct msp_rrset *set = NULL;
 	enum msp_err err = MSP_OK;
@@ -210,8 +212,8 @@ static enum msp_err refuse(struct msp_why *why, const char *what)
 }
 
 /** I9: a key tag is shared with nobody. The same key claimed by two is the same violation. */
-static enum msp_err check_collisions(const struct msp_dnskey *key, uint16_t tag, const struct msa_foreign *others, size_t other_count,
-				     struct msp_why *why)
+static enum msp_err check_collisions(const struct msp_dnskey *key, uint16_t tag, const struct msa_foreign *others,
+				     size_t other_count, struct msp_why *why)
 {
 	for (size_t o = 0; o < other_count; o++) {
 		const struct msp_rrset *set = others[o].dnskey;
@@ -229,8 +231,8 @@ static enum msp_err check_collisions(const struct msp_dnskey *key, uint16_t tag,
 	return MSP_OK;
 }
 
-static enum msp_err check_keys(const struct msp_name *zone, const struct msa_contribution *c, const struct msa_foreign *others,
-			       size_t other_count, struct msp_why *why)
+static enum msp_err check_keys(const struct msp_name *zone, const struct msa_contribution *c,
+			       const struct msa_foreign *others, size_t other_count, struct msp_why *why)
 {
 	const struct msp_rrset *set = c->dnskey;
 
@@ -273,15 +275,16 @@ static enum msp_err check_cds(const struct msp_name *zone, const struct msa_cont
 		if (msp_ds_parse(c->cds->rdata[i], &ds) != MSP_OK || ds.digest_type != MSP_DIGEST_SHA256)
 			return refuse(why, "CDS with a digest type other than 2");
 		for (size_t k = 0; c->dnskey != NULL && k < c->dnskey->count; k++)
-			is_matched = is_matched ||
-				     (is_sep(c->dnskey->rdata[k]) && msp_ds_matches(zone, c->cds->rdata[i], c->dnskey->rdata[k]));
+			is_matched = is_matched || (is_sep(c->dnskey->rdata[k]) &&
+						    msp_ds_matches(zone, c->cds->rdata[i], c->dnskey->rdata[k]));
 		if (!is_matched)
 			return refuse(why, "CDS that is the digest of no contributed KSK");
 	}
 	return MSP_OK;
 }
 
-static enum msp_err check_shape(const struct msp_name *zone, const struct msp_rrset *set, uint16_t type, struct msp_why *why)
+static enum msp_err check_shape(const struct msp_name *zone, const struct msp_rrset *set, uint16_t type,
+				struct msp_why *why)
 {
 	if (set == NULL)
 		return MSP_OK;

@@ -11,8 +11,8 @@
 #include <msproto/wire/rdata.h>
 #include <msproto/wire/rrset.h>
 
-#define MSA_KEYS_MAX 16	       /* DNSKEYs of one provider (D.7) */
-#define MSA_CONTRIB_NS_MAX 13
+#define MSA_KEYS_MAX        16 /* DNSKEYs of one provider (D.7) */
+#define MSA_CONTRIB_NS_MAX  13
 #define MSA_CONTRIB_TTL_MAX 86400
 
 struct msa_contribution {
@@ -22,16 +22,19 @@ struct msa_contribution {
 };
 void msa_contribution_fini(struct msa_contribution *c);
 /** The TTL of injected records is the receiver's setting; the sender's counts only for the digest. */
-MSP_CHECKED enum msp_err msa_contribution_digest(const struct msp_name *zone, const struct msa_contribution *c, uint8_t out[32]);
+MSP_CHECKED enum msp_err msa_contribution_digest(const struct msp_name *zone, const struct msa_contribution *c,
+						 uint8_t out[32]);
 /** For the store; version and digest included. */
 MSP_CHECKED enum msp_err msa_contribution_write(const struct msa_contribution *c, struct msp_buf *out);
 /** @return MSP_OK, MSP_ECORRUPT, MSP_ENOMEM */
 MSP_CHECKED enum msp_err msa_contribution_read(struct msp_span octets, struct msa_contribution *out);
 
 /** CDS (digest type 2) for every DNSKEY with the SEP flag. *out NULL when there is none. */
-MSP_CHECKED enum msp_err msa_cds_of(const struct msp_name *zone, const struct msp_rrset *dnskey, uint32_t ttl_s, struct msp_rrset **out);
+MSP_CHECKED enum msp_err msa_cds_of(const struct msp_name *zone, const struct msp_rrset *dnskey, uint32_t ttl_s,
+				    struct msp_rrset **out);
 /** CDNSKEY for the same keys. */
-MSP_CHECKED enum msp_err msa_cdnskey_of(const struct msp_name *zone, const struct msp_rrset *dnskey, uint32_t ttl_s, struct msp_rrset **out);
+MSP_CHECKED enum msp_err msa_cdnskey_of(const struct msp_name *zone, const struct msp_rrset *dnskey, uint32_t ttl_s,
+					struct msp_rrset **out);
 
 /** Keys that belong to somebody else: no key of the contribution may share algorithm and tag with one of them (I9). */
 struct msa_foreign {
@@ -43,7 +46,8 @@ struct msa_foreign {
  * @param may_sign the sender is a signer: may contribute DNSKEY and CDS.
  * @return MSP_OK, or MSP_EREFUSED with the rule in why.
  */
-MSP_CHECKED enum msp_err msa_contribution_check(const struct msp_name *zone, const struct msa_contribution *c, bool may_sign,
-						const struct msa_foreign *others, size_t other_count, struct msp_why *why);
+MSP_CHECKED enum msp_err msa_contribution_check(const struct msp_name *zone, const struct msa_contribution *c,
+						bool may_sign, const struct msa_foreign *others, size_t other_count,
+						struct msp_why *why);
 
 #endif

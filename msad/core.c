@@ -11,10 +11,10 @@
 #include "sync.h"
 #include "zone_watch.h"
 
-#define PENDS_MAX (8u * MSA_ZONES_MAX)
+#define PENDS_MAX  (8u * MSA_ZONES_MAX)
 #define REPLAY_MAX 65536
-#define BUCKETS 4096
-#define LOOKS_MAX 10000000 /* per step: our own bug, not input, would make a step endless */
+#define BUCKETS    4096
+#define LOOKS_MAX  10000000 /* per step: our own bug, not input, would make a step endless */
 
 void msa_core_touch_zone(struct msa_core *c, struct msa_zone *z)
 {
@@ -74,8 +74,8 @@ static enum msp_err new_parts(struct msa_core *c)
 	return c->scratch == NULL || c->message == NULL ? MSP_ENOMEM : MSP_OK;
 }
 
-enum msp_err msa_core_new(const struct msa_core_conf *conf, struct msp_wall epoch, struct msp_rand *rand, const struct msp_log *log,
-			  struct msa_core **out)
+enum msp_err msa_core_new(const struct msa_core_conf *conf, struct msp_wall epoch, struct msp_rand *rand,
+			  const struct msp_log *log, struct msa_core **out)
 {
 	struct msa_core *c = msp_alloc(1, sizeof(*c));
 	enum msp_err err;
@@ -155,7 +155,8 @@ static void answer_event(struct msa_core *c, const struct msa_event *ev)
 {
 	struct msa_pend *p = msa_pend_find(c, ev->u.answer.id);
 
-	if (p != NULL && (p->kind == MSA_PEND_HELLO || p->kind == MSA_PEND_BEAT || p->kind == MSA_PEND_DATA || p->kind == MSA_PEND_PULL))
+	if (p != NULL && (p->kind == MSA_PEND_HELLO || p->kind == MSA_PEND_BEAT || p->kind == MSA_PEND_DATA ||
+			  p->kind == MSA_PEND_PULL))
 		msa_member_answer(c, p, ev->u.answer.err, ev->u.answer.octets);
 }
 
@@ -206,8 +207,13 @@ enum msp_err msa_core_step(struct msa_core *core, const struct msa_event *ev, st
 	if (!core->epoch_stored) {
 		/* Before the first message: a later life then has a larger epoch, and its sequence may start again. */
 		msa_store_epoch(core);
-		if (core->err != MSP_OK)
+		if (core->err != MSP_OK) {
+			/* The event is lost. Answers that do not come are not waited for for ever; a view is fetched
+			 * again. */
+			if (ev->kind == MSA_EV_ZONE)
+				msa_zone_view_lost(core, &ev->u.zone.zone);
 			return core->err;
+		}
 		core->epoch_stored = true;
 	}
 	event(core, ev);

@@ -10,8 +10,8 @@
 #include "actions.h"
 #include "peer.h"
 
-#define DNS_PORT 53
-#define CACHE_MAX_S 86400
+#define DNS_PORT      53
+#define CACHE_MAX_S   86400
 #define HOST_TEXT_MAX 255
 
 enum { LOOK_MAIN, LOOK_KEY, LOOK_A, LOOK_AAAA, LOOK__N };
@@ -28,20 +28,23 @@ enum msp_err msa_uri_parse(struct msp_span target, struct msp_name *host, uint16
 	if (at != 3 || at + 3 > target.len || (target.ptr[0] | 0x20) != 'd' || (target.ptr[1] | 0x20) != 'n' ||
 	    (target.ptr[2] | 0x20) != 's')
 		return MSP_ENOTIMP;
-	if (target.len < sizeof(scheme) || target.ptr[4] != '/' || target.ptr[5] != '/' || target.ptr[target.len - 1] != '/')
+	if (target.len < sizeof(scheme) || target.ptr[4] != '/' || target.ptr[5] != '/' ||
+	    target.ptr[target.len - 1] != '/')
 		return MSP_EFORMAT;
 	at = sizeof(scheme) - 1;
 	/* Letters, digits, hyphen, underscore, dot: what a host name has. No user, no brackets, no path, no escapes. */
 	for (end = at; end < target.len - 1 && target.ptr[end] != ':'; end++) {
 		uint8_t o = target.ptr[end];
 
-		if (!((o >= '0' && o <= '9') || ((o | 0x20) >= 'a' && (o | 0x20) <= 'z') || o == '-' || o == '_' || o == '.'))
+		if (!((o >= '0' && o <= '9') || ((o | 0x20) >= 'a' && (o | 0x20) <= 'z') || o == '-' || o == '_' ||
+		      o == '.'))
 			return MSP_EFORMAT;
 	}
 	if (end == at || end - at > HOST_TEXT_MAX)
 		return MSP_EFORMAT;
 	if (end < target.len - 1 &&
-	    (msp_u64_parse(msp_span(target.ptr + end + 1, target.len - 1 - end - 1), 65535, &number) != MSP_OK || number == 0))
+	    (msp_u64_parse(msp_span(target.ptr + end + 1, target.len - 1 - end - 1), 65535, &number) != MSP_OK ||
+	     number == 0))
 		return MSP_EFORMAT;
 	memcpy(text, target.ptr + at, end - at);
 	text[end - at] = '\0';
@@ -52,7 +55,8 @@ enum msp_err msa_uri_parse(struct msp_span target, struct msp_name *host, uint16
 }
 
 /** The first thing that was missing is what people want to know. */
-static void note(struct msa_search *s, const struct msp_name *name, const char *type, const char *what, const char *detail)
+static void note(struct msa_search *s, const struct msp_name *name, const char *type, const char *what,
+		 const char *detail)
 {
 	if (s->why[0] != '\0')
 		return;
@@ -137,10 +141,11 @@ static void fail(struct msa_core *c, struct msa_peer *p)
 
 	msa_discover_stop(c, p);
 	memcpy(p->search_why, p->search.why, sizeof(p->search_why));
-	p->search_next = msp_mono_add_ms(
-		c->now, msa_core_backoff_ms(c, &p->search_backoff_s, c->discovery_retry_s, c->discovery_retry_max_s));
-	msp_log(c->log, is_news ? MSP_LOG_NOTICE : MSP_LOG_INFO, "discovery-failed", MSP_F_STR("peer", MSP_NAME(&p->identity)),
-		MSP_F_STR("reason", p->search_why), MSP_F_I64("retry_s", msp_mono_until_ms(c->now, p->search_next) / 1000));
+	p->search_next = msp_mono_add_ms(c->now, msa_core_backoff_ms(c, &p->search_backoff_s, c->discovery_retry_s,
+								     c->discovery_retry_max_s));
+	msp_log(c->log, is_news ? MSP_LOG_NOTICE : MSP_LOG_INFO, "discovery-failed",
+		MSP_F_STR("peer", MSP_NAME(&p->identity)), MSP_F_STR("reason", p->search_why),
+		MSP_F_I64("retry_s", msp_mono_until_ms(c->now, p->search_next) / 1000));
 	msa_core_touch_peer(c, p);
 }
 
@@ -161,7 +166,8 @@ void msa_discover_force(struct msa_core *c, struct msa_peer *p)
 
 void msa_discover_hurry(struct msa_core *c, struct msa_peer *p)
 {
-	if (p->shared > 0 && !p->search.is_running && c->now.ms - p->search_started.ms >= (int64_t)c->discovery_retry_s * 1000)
+	if (p->shared > 0 && !p->search.is_running &&
+	    c->now.ms - p->search_started.ms >= (int64_t)c->discovery_retry_s * 1000)
 		msa_discover_start(c, p);
 }
 
@@ -240,7 +246,8 @@ static void take_uri(struct msa_core *c, struct msa_peer *p, const struct msp_rr
 		struct msa_endpoint *t = &s->target[s->target_count];
 		struct msp_uri uri;
 
-		if (msp_uri_parse(set->rdata[i], &uri) != MSP_OK || msa_uri_parse(uri.target, &t->host, &t->port) != MSP_OK)
+		if (msp_uri_parse(set->rdata[i], &uri) != MSP_OK ||
+		    msa_uri_parse(uri.target, &t->host, &t->port) != MSP_OK)
 			continue;
 		t->priority = uri.priority;
 		t->weight = uri.weight;
@@ -371,8 +378,8 @@ static void succeed(struct msa_core *c, struct msa_peer *p, const struct msp_nam
 	msa_discover_stop(c, p);
 	if (is_changed)
 		msp_log(c->log, MSP_LOG_NOTICE, "peer-located", MSP_F_STR("peer", MSP_NAME(&p->identity)),
-			MSP_F_STR("host", MSP_NAME(&p->host)), MSP_F_U64("addresses", p->addr_count), MSP_F_U64("keys", p->keys->count),
-			MSP_F_STR("first", MSP_ADDR(&p->addr[0])));
+			MSP_F_STR("host", MSP_NAME(&p->host)), MSP_F_U64("addresses", p->addr_count),
+			MSP_F_U64("keys", p->keys->count), MSP_F_STR("first", MSP_ADDR(&p->addr[0])));
 	msa_link_raise(c, p, MSA_LEV_LOCATED);
 	for (struct msa_member *m = is_changed ? p->first : NULL; m != NULL; m = m->peer_next)
 		if (m->is_listed && !m->hello_done)
@@ -399,8 +406,8 @@ static void judge_target(struct msa_core *c, struct msa_peer *p)
 		fail(c, p);
 }
 
-void msa_discover_answer(struct msa_core *c, struct msa_pend *pend, enum msp_lookup verdict, const struct msp_secure_rrset *secure,
-			 const char *why)
+void msa_discover_answer(struct msa_core *c, struct msa_pend *pend, enum msp_lookup verdict,
+			 const struct msp_secure_rrset *secure, const char *why)
 {
 	struct msa_peer *p = pend->owner;
 	struct msa_search *s = &p->search;

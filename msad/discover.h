@@ -5,7 +5,8 @@
 
 #include "state.h"
 
-/** `dns://HOST[:PORT]/` and nothing else. Port 53 when absent. @return MSP_OK, MSP_EFORMAT, MSP_ENOTIMP (another scheme) */
+/** `dns://HOST[:PORT]/` and nothing else. Port 53 when absent. @return MSP_OK, MSP_EFORMAT, MSP_ENOTIMP (another
+ * scheme) */
 MSP_CHECKED enum msp_err msa_uri_parse(struct msp_span target, struct msp_name *host, uint16_t *port);
 
 void msa_discover_start(struct msa_core *c, struct msa_peer *p);
@@ -20,7 +21,7 @@ void msa_discover_force(struct msa_core *c, struct msa_peer *p);
 void msa_discover_hurry(struct msa_core *c, struct msa_peer *p);
 /** No address answered: another URI target first, from the next look-up on. */
 void msa_discover_rotate(struct msa_core *c, struct msa_peer *p);
-void msa_discover_answer(struct msa_core *c, struct msa_pend *pend, enum msp_lookup verdict, const struct msp_secure_rrset *secure,
-			 const char *why);
+void msa_discover_answer(struct msa_core *c, struct msa_pend *pend, enum msp_lookup verdict,
+			 const struct msp_secure_rrset *secure, const char *why);
 
 #endif

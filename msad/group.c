@@ -109,7 +109,9 @@ static void add_record(struct msa_group *g, struct msp_span rdata, bool compat_z
 	row = find(g, &h.identity);
 	if (row == NULL) {
 		row = &g->row[g->count++];
-		*row = (struct msa_group_row){ .identity = h.identity, .state = h.state, .nsmgmt = h.nsmgmt, .sign = h.sign };
+		*row = (struct msa_group_row){
+			.identity = h.identity, .state = h.state, .nsmgmt = h.nsmgmt, .sign = h.sign
+		};
 		return;
 	}
 	g->duplicates++; /* rule 3: OFF over ON, NO over YES; and OWNER over AGENT, as rule 4 would have it */
@@ -141,7 +143,8 @@ static void add_vanished(struct msa_group *g, const struct msa_known *k)
 }
 
 /** Rules 4, 6 and 10, once all rows are there. */
-static void assign_roles(struct msa_group *g, const struct msp_name *own, const struct msa_known *known, size_t known_count)
+static void assign_roles(struct msa_group *g, const struct msp_name *own, const struct msa_known *known,
+			 size_t known_count)
 {
 	bool any_agent = false, any_owner = false;
 
@@ -174,8 +177,8 @@ static int row_order(const void *a, const void *b)
 	return msp_name_cmp(&((const struct msa_group_row *)a)->identity, &((const struct msa_group_row *)b)->identity);
 }
 
-enum msp_err msa_group_make(const struct msp_rrset *hsync, bool compat_zero, const struct msp_name *own, const struct msa_known *known,
-			    size_t known_count, struct msa_group *out)
+enum msp_err msa_group_make(const struct msp_rrset *hsync, bool compat_zero, const struct msp_name *own,
+			    const struct msa_known *known, size_t known_count, struct msa_group *out)
 {
 	struct msa_group g = { .is_certain = true, .nsmgmt = MSP_HSYNC_OWNER };
 	enum msp_err err;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/** @file The group of one zone, computed from the HSYNC RRset and what is remembered of it. @source PROTOCOL A.1 rules 1-11 */
+/** @file The group of one zone, computed from the HSYNC RRset and what is remembered of it. @source PROTOCOL A.1 rules
+ * 1-11 */
 #ifndef MSAD_GROUP_H
 #define MSAD_GROUP_H
 
@@ -42,7 +43,7 @@ struct msa_group {
 	bool is_certain; /* false: malformed or duplicate records block new processes (rules 2, 3) */
 	unsigned malformed, duplicates, vanished;
 	bool nsmgmt_mixed; /* rule 4 */
-	uint8_t nsmgmt;	   /* effective */
+	uint8_t nsmgmt;    /* effective */
 	uint8_t digest[32];
 	struct msa_group_row *row; /* owned, in canonical order of identities */
 	size_t count;

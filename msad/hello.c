@@ -9,7 +9,7 @@
 #include "message.h"
 #include "peer.h"
 
-#define FIRST_BEAT_MS 1000
+#define FIRST_BEAT_MS  1000
 #define INTERVAL_MAX_S 1800 /* PROTOCOL K */
 
 void msa_hello_send(struct msa_core *c, struct msa_member *m)
@@ -75,7 +75,8 @@ void msa_hello_received(struct msa_core *c, struct msa_member *m, const struct m
 	msa_learn(c, m, ms);
 	if (was_unseen)
 		beat_soon(c, m);
-	/* Step 9: it is there now. Our own HELLO need not wait for its back-off, nor for one on its way to an old address. */
+	/* Step 9: it is there now. Our own HELLO need not wait for its back-off, nor for one on its way to an old
+	 * address. */
 	if (!m->hello_done && m->op.kind != MSA_PEND_HELLO)
 		msa_member_greet(c, m);
 }

@@ -53,7 +53,8 @@ void msa_ident_query(struct msa_core *c, struct msa_request *r)
 	}
 	m = msa_request_signer(z, &r->msg);
 	if (m == NULL) {
-		msa_refuse(c, r, MSP_RCODE_REFUSED, any_unlocated(z) ? MSP_EDE_MSA_NOT_READY : MSP_EDE_MSA_NOT_DESIGNATED);
+		msa_refuse(c, r, MSP_RCODE_REFUSED,
+			   any_unlocated(z) ? MSP_EDE_MSA_NOT_READY : MSP_EDE_MSA_NOT_DESIGNATED);
 		return;
 	}
 	if (!msa_request_verify(c, r, m))

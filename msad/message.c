@@ -113,8 +113,8 @@ enum msp_err msa_query_build(struct msa_core *c, const struct msa_member *m, uin
 	return sign(c, &w, out);
 }
 
-enum msp_err msa_answer_verify(struct msa_core *c, struct msa_peer *p, const struct msa_pend *pend, struct msp_span octets,
-			       struct msp_msg *m, struct msp_authmsg **auth)
+enum msp_err msa_answer_verify(struct msa_core *c, struct msa_peer *p, const struct msa_pend *pend,
+			       struct msp_span octets, struct msp_msg *m, struct msp_authmsg **auth)
 {
 	struct msp_trust trust = { .ring = c->ring, .policy = &msp_sig0_policy_default };
 	struct msp_why why = { "" };
@@ -124,7 +124,8 @@ enum msp_err msa_answer_verify(struct msa_core *c, struct msa_peer *p, const str
 		return MSP_ENOKEY;
 	err = msp_msg_parse(octets, c->scratch, m, &why);
 	if (err == MSP_OK)
-		err = msp_trust_response(&trust, m, msp_span(pend->request, pend->request_len), &p->host, c->wall, auth, &why);
+		err = msp_trust_response(&trust, m, msp_span(pend->request, pend->request_len), &p->host, c->wall, auth,
+					 &why);
 	if (err == MSP_OK && (m->flags & MSP_FLAG_QR) == 0) {
 		msp_authmsg_free(auth);
 		err = MSP_EMISMATCH;
@@ -156,5 +157,6 @@ void msa_answer_text(const struct msa_core *c, const struct msp_msg *m, char tex
 
 	if (m->edns.present && msp_edns_find(&m->edns, MSP_OPT_EDE, &o) && msp_ede_parse(o.data, &ede) == MSP_OK)
 		name = msp_ede_name(&c->numbers, ede.code);
-	snprintf(text, MSA_TEXT_MAX, "%s%s%s", msp_rcode_name(m->rcode), name == NULL ? "" : " ", name == NULL ? "" : name);
+	snprintf(text, MSA_TEXT_MAX, "%s%s%s", msp_rcode_name(m->rcode), name == NULL ? "" : " ",
+		 name == NULL ? "" : name);
 }

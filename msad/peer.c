@@ -8,8 +8,9 @@
 #include "actions.h"
 #include "discover.h"
 
-#define GREET_JITTER_MS 2000 /* D.4 step 9 */
+#define GREET_JITTER_MS   2000 /* D.4 step 9 */
 #define SEARCH_OVERDUE_MS 180000
+#define NO_MEMORY_MS      1000 /* then try again */
 
 static enum msp_err peer_new(struct msa_core *c, const struct msp_name *identity, struct msa_peer **out)
 {
@@ -59,7 +60,8 @@ static bool room_for_member(struct msa_zone *z)
 	return true;
 }
 
-enum msp_err msa_member_get(struct msa_core *c, struct msa_zone *z, const struct msp_name *identity, struct msa_member **out)
+enum msp_err msa_member_get(struct msa_core *c, struct msa_zone *z, const struct msp_name *identity,
+			    struct msa_member **out)
 {
 	struct msa_member *m = msa_member_find(z, identity);
 	struct msa_peer *p;
@@ -182,9 +184,9 @@ static void raise_health(struct msa_core *c, struct msa_peer *p, enum msa_health
 		bool is_bad = p->health == MSA_HEALTH_INTERRUPTED && !(c->now.ms < p->bye_until.ms);
 
 		p->health_since = c->now;
-		msp_log(c->log, is_bad ? MSP_LOG_WARNING : MSP_LOG_NOTICE, "peer-health", MSP_F_STR("peer", MSP_NAME(&p->identity)),
-			MSP_F_STR("from", msa_health_name(before)), MSP_F_STR("to", msa_health_name(p->health)),
-			MSP_F_STR("cause", msa_health_event_name(ev)));
+		msp_log(c->log, is_bad ? MSP_LOG_WARNING : MSP_LOG_NOTICE, "peer-health",
+			MSP_F_STR("peer", MSP_NAME(&p->identity)), MSP_F_STR("from", msa_health_name(before)),
+			MSP_F_STR("to", msa_health_name(p->health)), MSP_F_STR("cause", msa_health_event_name(ev)));
 	}
 	if ((actions & MSA_HACT_SEARCH) != 0)
 		msa_link_raise(c, p, MSA_LEV_SILENT);
@@ -296,8 +298,9 @@ bool msa_member_is_active(const struct msa_member *m)
 {
 	const struct msa_zone *z = m->zone;
 
-	return z->has_view && z->has_own && !z->is_frozen && z->group.has_hsync && z->group.self < z->group.count && m->is_listed &&
-	       m->peer->is_located && (m->peer->link == MSA_LINK_KNOWN || m->peer->link == MSA_LINK_OPERATIONAL);
+	return z->has_view && z->has_own && !z->is_frozen && z->group.has_hsync && z->group.self < z->group.count &&
+	       m->is_listed && m->peer->is_located &&
+	       (m->peer->link == MSA_LINK_KNOWN || m->peer->link == MSA_LINK_OPERATIONAL);
 }
 
 /** D.3: GREEN needs both directions; the thresholds are 2 and 10 of the peer's intervals. */
@@ -354,6 +357,6 @@ void msa_peer_look(struct msa_core *c, struct msa_peer *p)
 		next = msp_mono_min(next, p->dead_at);
 	next = msp_mono_min(next, look_at_health(c, p));
 	if (next.ms <= c->now.ms)
-		next = msp_mono_add_ms(c->now, 1);
+		next = msp_mono_add_ms(c->now, c->err == MSP_OK ? 1 : NO_MEMORY_MS);
 	msa_timer_set(&c->heap, &p->timer, next);
 }

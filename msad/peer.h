@@ -6,7 +6,8 @@
 #include "state.h"
 
 /** The member of the zone for an identity, made when absent (with its peer). MSP_ELIMIT when there are too many. */
-MSP_CHECKED enum msp_err msa_member_get(struct msa_core *c, struct msa_zone *z, const struct msp_name *identity, struct msa_member **out);
+MSP_CHECKED enum msp_err msa_member_get(struct msa_core *c, struct msa_zone *z, const struct msp_name *identity,
+					struct msa_member **out);
 /** NULL when absent. */
 struct msa_member *msa_member_find(const struct msa_zone *z, const struct msp_name *identity);
 /** HSYNC names it now, with this role; or (MSA_ROLE_NONE) no longer. */

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "peer_fsm.h"
 
-#define STOP MSA_LACT_STOP
-#define DISCOVER MSA_LACT_DISCOVER
-#define GREET MSA_LACT_GREET
+#define STOP      MSA_LACT_STOP
+#define DISCOVER  MSA_LACT_DISCOVER
+#define GREET     MSA_LACT_GREET
 #define GREET_ALL MSA_LACT_GREET_ALL
-#define BEAT MSA_LACT_BEAT
-#define KEEP MSA_LACT_KEEP
+#define BEAT      MSA_LACT_BEAT
+#define KEEP      MSA_LACT_KEEP
 
 /* clang-format off */
 const struct msa_link_cell msa_link_table[MSA_LINK__N][MSA_LEV__N] = {
@@ -127,7 +127,7 @@ const char *msa_link_name(enum msa_link s)
 const char *msa_link_event_name(enum msa_link_event ev)
 {
 	static const char *const name[MSA_LEV__N] = { "located", "lost",   "greeted", "deaf",
-						      "silent",	 "shared", "unshared" };
+						      "silent",  "shared", "unshared" };
 
 	return ev < MSA_LEV__N ? name[ev] : "?";
 }
@@ -156,7 +156,7 @@ const char *msa_member_name(enum msa_member_state s)
 const char *msa_member_event_name(enum msa_member_event ev)
 {
 	static const char *const name[MSA_MEV__N] = { "hello-answered", "hello-received",    "same-group",
-						      "other-group",	"heartbeat-refused", "gone" };
+						      "other-group",    "heartbeat-refused", "gone" };
 
 	return ev < MSA_MEV__N ? name[ev] : "?";
 }

@@ -10,7 +10,7 @@
 #include "message.h"
 #include "peer.h"
 
-#define PULL_RETRY_S 2
+#define PULL_RETRY_S     2
 #define PULL_RETRY_MAX_S 600
 #define PULL_RECORDS_MAX 64 /* per type; the checks allow fewer */
 
@@ -52,9 +52,11 @@ static void fail(struct msa_core *c, struct msa_member *m, const char *why)
 
 	stop(c, m);
 	snprintf(m->pull_why, sizeof(m->pull_why), "%s", why);
-	m->pull_next = msp_mono_add_ms(c->now, msa_core_backoff_ms(c, &m->pull_backoff_s, PULL_RETRY_S, PULL_RETRY_MAX_S));
-	msp_log(c->log, is_news ? MSP_LOG_NOTICE : MSP_LOG_INFO, "pull-failed", MSP_F_STR("zone", MSP_NAME(&m->zone->name)),
-		MSP_F_STR("peer", MSP_NAME(&m->peer->identity)), MSP_F_STR("reason", m->pull_why));
+	m->pull_next =
+		msp_mono_add_ms(c->now, msa_core_backoff_ms(c, &m->pull_backoff_s, PULL_RETRY_S, PULL_RETRY_MAX_S));
+	msp_log(c->log, is_news ? MSP_LOG_NOTICE : MSP_LOG_INFO, "pull-failed",
+		MSP_F_STR("zone", MSP_NAME(&m->zone->name)), MSP_F_STR("peer", MSP_NAME(&m->peer->identity)),
+		MSP_F_STR("reason", m->pull_why));
 	msa_core_touch_zone(c, m->zone);
 }
 
@@ -91,7 +93,8 @@ void msa_pull_look(struct msa_core *c, struct msa_member *m)
 }
 
 /** Only what was asked for counts: exactly this owner and type. Anything else is not an answer to the question. */
-static enum msp_err collect(struct msa_core *c, struct msa_member *m, uint16_t type, const struct msp_msg *msg, struct msp_rrset **out)
+static enum msp_err collect(struct msa_core *c, struct msa_member *m, uint16_t type, const struct msp_msg *msg,
+			    struct msp_rrset **out)
 {
 	struct msp_name name;
 	struct msp_msg_it it;
@@ -138,7 +141,8 @@ static enum msp_err check_rights(const struct msa_member *m, const struct msa_co
 	return MSP_OK;
 }
 
-static enum msp_err check(struct msa_core *c, struct msa_member *m, const struct msa_contribution *new, struct msp_why *why)
+static enum msp_err check(struct msa_core *c, struct msa_member *m, const struct msa_contribution *new,
+			  struct msp_why *why)
 {
 	struct msa_zone *z = m->zone;
 	struct msa_foreign *others = msp_alloc(z->member_count + 1, sizeof(*others));
@@ -158,15 +162,17 @@ static enum msp_err check(struct msa_core *c, struct msa_member *m, const struct
 	return err == MSP_OK ? check_rights(m, new, why) : err;
 }
 
-/** What the verified contribution no longer has is to leave the zone: the only reason why a foreign key ever does (I10). */
-static enum msp_err note_dropped(struct msa_zone *z, const struct msa_contribution *old, const struct msa_contribution *new)
+/** What the verified contribution no longer has is to leave the zone: the only reason why a foreign key ever does
+ * (I10). */
+static enum msp_err note_dropped(struct msa_zone *z, const struct msa_contribution *old,
+				 const struct msa_contribution *new)
 {
 	enum msp_err err = MSP_OK;
 
 	for (size_t i = 0; old->dnskey != NULL && i < old->dnskey->count && err == MSP_OK; i++) {
 		struct msp_span key = old->dnskey->rdata[i];
 
-		if ((new->dnskey != NULL && msp_rrset_has(new->dnskey, key)) || z->put_dnskey == NULL ||
+		if ((new->dnskey != NULL &&msp_rrset_has(new->dnskey, key)) || z->put_dnskey == NULL ||
 		    !msp_rrset_has(z->put_dnskey, key))
 			continue;
 		if (z->dropping == NULL)
@@ -187,7 +193,7 @@ static void accept(struct msa_core *c, struct msa_member *m)
 		return;
 	}
 	if (m->zone->dropping != NULL)
-		msa_store_put(c, m->zone);
+		m->zone->put_stored = msa_store_put(c, m->zone);
 	msa_contribution_fini(&m->held);
 	m->held = m->pulled;
 	memcpy(m->held.digest, m->pull_digest, sizeof(m->held.digest));
@@ -231,9 +237,12 @@ static void judge(struct msa_core *c, struct msa_member *m)
 	fail(c, m, text);
 }
 
-void msa_pull_answer(struct msa_core *c, struct msa_member *m, uint16_t type, enum msp_err err, const struct msp_msg *msg)
+void msa_pull_answer(struct msa_core *c, struct msa_member *m, uint16_t type, enum msp_err err,
+		     const struct msp_msg *msg)
 {
-	struct msp_rrset **into = type == MSP_TYPE_DNSKEY ? &m->pulled.dnskey : type == MSP_TYPE_CDS ? &m->pulled.cds : &m->pulled.ns;
+	struct msp_rrset **into = type == MSP_TYPE_DNSKEY ? &m->pulled.dnskey
+				  : type == MSP_TYPE_CDS  ? &m->pulled.cds
+							  : &m->pulled.ns;
 	char text[MSA_TEXT_MAX];
 
 	if (err == MSP_OK && msg->rcode != MSP_RCODE_NOERROR) {

@@ -14,7 +14,8 @@
 
 #define UDP_MIN 512
 
-/* ---- answers kept ---------------------------------------------------------------------------------------------------- */
+/* ---- answers kept
+ * ---------------------------------------------------------------------------------------------------- */
 
 struct msa_answered {
 	uint8_t digest[32]; /* of source and octets */
@@ -90,7 +91,8 @@ static void answered_keep(struct msa_core *c, const struct msa_request *r, struc
 	a->at = c->now;
 }
 
-/* ---- the answer ------------------------------------------------------------------------------------------------------ */
+/* ---- the answer
+ * ------------------------------------------------------------------------------------------------------ */
 
 void msa_refuse(const struct msa_core *c, struct msa_request *r, unsigned rcode, enum msp_ede_own ede)
 {
@@ -134,7 +136,8 @@ static enum msp_err write_answer(struct msa_core *c, struct msa_request *r, bool
 	unsigned rcode = r->rcode > 15 && !r->msg.edns.present ? MSP_RCODE_NOTAUTH : r->rcode;
 	enum msp_err err;
 
-	msp_msgw_respond(&w, c->message, MSP_MSG_MAX, &r->msg, rcode & 15, (uint16_t)(MSP_FLAG_AA | (is_truncated ? MSP_FLAG_TC : 0)));
+	msp_msgw_respond(&w, c->message, MSP_MSG_MAX, &r->msg, rcode & 15,
+			 (uint16_t)(MSP_FLAG_AA | (is_truncated ? MSP_FLAG_TC : 0)));
 	for (size_t i = 0; r->answer != NULL && !is_truncated && i < r->answer->count; i++) {
 		struct msp_rr rr = { .owner = r->msg.question.name,
 				     .type = r->answer->type,
@@ -187,10 +190,12 @@ static void log_refusal(struct msa_core *c, const struct msa_request *r)
 	msp_log(c->log, MSP_LOG_INFO, "request-refused", MSP_F_STR("from", MSP_ADDR(&r->from)),
 		MSP_F_STR("operation", r->has_option ? msp_op_name(&c->numbers, r->option.operation) : "-"),
 		MSP_F_STR("name", msp_name_is_set(&r->msg.question.name) ? MSP_NAME(&r->msg.question.name) : "-"),
-		MSP_F_STR("rcode", msp_rcode_name(r->rcode)), MSP_F_STR("rule", r->ede_text == NULL ? "-" : r->ede_text));
+		MSP_F_STR("rcode", msp_rcode_name(r->rcode)),
+		MSP_F_STR("rule", r->ede_text == NULL ? "-" : r->ede_text));
 }
 
-/* ---- verification ---------------------------------------------------------------------------------------------------- */
+/* ---- verification
+ * ---------------------------------------------------------------------------------------------------- */
 
 struct msa_member *msa_request_signer(struct msa_zone *z, const struct msp_msg *msg)
 {
@@ -232,7 +237,8 @@ bool msa_request_verify(struct msa_core *c, struct msa_request *r, struct msa_me
 		r->is_plain = true;
 		return false;
 	}
-	/* The identity is bound to the discovered HOST: who signs as somebody else is somebody else, whatever the body says. */
+	/* The identity is bound to the discovered HOST: who signs as somebody else is somebody else, whatever the body
+	 * says. */
 	if (err == MSP_OK && !msp_name_equal(&claim.sig.signer, &p->host))
 		err = MSP_ENOKEY;
 	if (err == MSP_OK)
@@ -252,7 +258,8 @@ bool msa_request_verify(struct msa_core *c, struct msa_request *r, struct msa_me
 	return false;
 }
 
-/* ---- operations ------------------------------------------------------------------------------------------------------ */
+/* ---- operations
+ * ------------------------------------------------------------------------------------------------------ */
 
 static bool operation_known(const struct msa_core *c, uint8_t op)
 {
@@ -271,7 +278,8 @@ static struct msa_member *claimed_member(struct msa_zone *z, const struct msa_re
 	return m != NULL && m->is_listed ? m : NULL;
 }
 
-/** C.5: TLV 4 must grow. One message per zone and peer is on its way at a time, so the pair is kept per zone and peer. */
+/** C.5: TLV 4 must grow. One message per zone and peer is on its way at a time, so the pair is kept per zone and peer.
+ */
 static bool is_fresh(struct msa_core *c, struct msa_request *r, struct msa_member *m)
 {
 	const struct msp_msopt *ms = &r->option;
@@ -317,10 +325,12 @@ static void perform(struct msa_core *c, struct msa_request *r, struct msa_zone *
 		return;
 	}
 	if (ms->operation == c->numbers.op_bye) {
-		uint32_t quiet_s = ms->has[MSP_TLV_INTERVAL] && ms->interval_s < 86400 ? ms->interval_s : 10 * c->heartbeat_s;
+		uint32_t quiet_s =
+			ms->has[MSP_TLV_INTERVAL] && ms->interval_s < 86400 ? ms->interval_s : 10 * c->heartbeat_s;
 
 		p->bye_until = msp_mono_add_ms(c->now, (int64_t)quiet_s * 1000);
-		msp_log(c->log, MSP_LOG_NOTICE, "peer-bye", MSP_F_STR("peer", MSP_NAME(&p->identity)), MSP_F_U64("quiet_s", quiet_s));
+		msp_log(c->log, MSP_LOG_NOTICE, "peer-bye", MSP_F_STR("peer", MSP_NAME(&p->identity)),
+			MSP_F_U64("quiet_s", quiet_s));
 		accept_answer(c, r, z);
 		return;
 	}
@@ -342,7 +352,8 @@ static void operation(struct msa_core *c, struct msa_request *r)
 	struct msa_zone *z = msa_core_find_zone(c, &r->msg.question.name);
 	struct msa_member *m;
 
-	if (z == NULL || !z->has_view || !z->group.has_hsync || z->is_frozen || z->group.self == z->group.count || !z->has_own) {
+	if (z == NULL || !z->has_view || !z->group.has_hsync || z->is_frozen || z->group.self == z->group.count ||
+	    !z->has_own) {
 		msa_refuse(c, r, MSP_RCODE_REFUSED, MSP_EDE_MSA_ZONE_UNKNOWN);
 		return;
 	}
@@ -415,7 +426,8 @@ static void dispatch(struct msa_core *c, struct msa_request *r)
 		refuse_std(r, MSP_RCODE_NOTIMP, MSP_EDE_NOT_SUPPORTED, "only NOTIFY and QUERY");
 		return;
 	}
-	if (r->msg.count[MSP_SEC_QUESTION] != 1 || r->msg.question.cls != MSP_CLASS_IN || r->msg.count[MSP_SEC_ANSWER] != 0) {
+	if (r->msg.count[MSP_SEC_QUESTION] != 1 || r->msg.question.cls != MSP_CLASS_IN ||
+	    r->msg.count[MSP_SEC_ANSWER] != 0) {
 		refuse_std(r, MSP_RCODE_FORMERR, MSP_EDE_INVALID_DATA, "one question of class IN, nothing else");
 		return;
 	}

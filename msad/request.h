@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /**
  * @file
- * What comes in from the peers' side: the order of checks, and the answer. Nothing of a message changes anything before its
- * signature has verified, except budgets and the look-up of a peer that HSYNC names.
+ * What comes in from the peers' side: the order of checks, and the answer. Nothing of a message changes anything before
+ * its signature has verified, except budgets and the look-up of a peer that HSYNC names.
  * @source PROTOCOL B.5, C.3, C.5, D.4, D.6
  */
 #ifndef MSAD_REQUEST_H
@@ -24,8 +24,8 @@ struct msa_request {
 	unsigned rcode;
 	uint16_t ede; /* 0 = none */
 	const char *ede_text;
-	bool is_silent;			/* no answer at all */
-	bool is_plain;			/* never sign it: junk, or over budget */
+	bool is_silent; /* no answer at all */
+	bool is_plain;  /* never sign it: junk, or over budget */
 	bool has_answer_option;
 	struct msp_msopt answer_option;
 	const struct msp_rrset *answer; /* borrowed: records, renamed to the question's name */

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /**
  * @file
- * What the core holds: zones, peers, and for each pair that HSYNC joins (or once joined) a member. Seen by the core's own
- * files only; everybody else has core.h.
+ * What the core holds: zones, peers, and for each pair that HSYNC joins (or once joined) a member. Seen by the core's
+ * own files only; everybody else has core.h.
  *
- * Every object has one timer. A step changes what is known, arms the timers of what it touched for "now", and then looks
- * at every object that is due: a look recomputes what should be done from what is held, does what is missing and re-arms
- * the timer. So no rule is told twice, and nothing depends on having seen a particular event.
+ * Every object has one timer. A step changes what is known, arms the timers of what it touched for "now", and then
+ * looks at every object that is due: a look recomputes what should be done from what is held, does what is missing and
+ * re-arms the timer. So no rule is told twice, and nothing depends on having seen a particular event.
  */
 #ifndef MSAD_STATE_H
 #define MSAD_STATE_H
@@ -22,20 +22,20 @@
 #include "peer_fsm.h"
 #include "timer.h"
 
-#define MSA_PEERS_MAX 65536
-#define MSA_ADDRS_MAX 16
-#define MSA_URIS_MAX 8
-#define MSA_ANSWERED_MAX 4096	   /* answers kept for retransmitted requests (PROTOCOL C.5) */
-#define MSA_ANSWERED_MS 30000
-#define MSA_LEGACY_MS (7 * 86400 * (int64_t)1000)
-#define MSA_STALE_MS (24 * 3600 * (int64_t)1000) /* discovered data outlives its TTL by this (D.2) */
-#define MSA_FORCED_MS 60000			 /* one forced refresh of a peer in this time (D.2) */
-#define MSA_DEAF_MS (3600 * (int64_t)1000)	 /* a peer that does not speak the option (D.4) */
-#define MSA_OBEY_MS 60000			 /* a signer that has not published by then is reported */
-#define MSA_WITHDRAWN_S (24 * 3600)		 /* a withdrawn key counts as foreign at least this long */
-#define MSA_OVERDUE_MS 300000 /* an answer of the shell that has not come by then is not waited for any more */
-#define MSA_MEMBERS_MAX 512   /* identities remembered in one zone */
-#define MSA_TEXT_MAX 256
+#define MSA_PEERS_MAX    65536
+#define MSA_ADDRS_MAX    16
+#define MSA_URIS_MAX     8
+#define MSA_ANSWERED_MAX 4096 /* answers kept for retransmitted requests (PROTOCOL C.5) */
+#define MSA_ANSWERED_MS  30000
+#define MSA_LEGACY_MS    (7 * 86400 * (int64_t)1000)
+#define MSA_STALE_MS     (24 * 3600 * (int64_t)1000) /* discovered data outlives its TTL by this (D.2) */
+#define MSA_FORCED_MS    60000                       /* one forced refresh of a peer in this time (D.2) */
+#define MSA_DEAF_MS      (3600 * (int64_t)1000)      /* a peer that does not speak the option (D.4) */
+#define MSA_OBEY_MS      60000                       /* a signer that has not published by then is reported */
+#define MSA_WITHDRAWN_S  (24 * 3600)                 /* a withdrawn key counts as foreign at least this long */
+#define MSA_OVERDUE_MS   300000 /* an answer of the shell that has not come by then is not waited for any more */
+#define MSA_MEMBERS_MAX  512    /* identities remembered in one zone */
+#define MSA_TEXT_MAX     256
 
 /** Digests of public data: no secret, so no constant time. */
 static inline bool msa_same_digest(const uint8_t a[32], const uint8_t b[32])
@@ -59,8 +59,8 @@ enum msa_pend_kind {
 struct msa_pend {
 	uint64_t id;
 	enum msa_pend_kind kind;
-	void *owner;	  /* borrowed: struct msa_member, msa_peer or msa_zone by kind */
-	uint16_t type;	  /* LOOKUP, PULL: RR type */
+	void *owner;   /* borrowed: struct msa_member, msa_peer or msa_zone by kind */
+	uint16_t type; /* LOOKUP, PULL: RR type */
 	struct msp_mono since;
 	uint8_t *request; /* owned: HELLO, BEAT, DATA, PULL: as sent, the answer's signature covers it */
 	size_t request_len;
@@ -79,9 +79,9 @@ struct msa_search {
 	struct msa_pend look[4]; /* by type: URI or SVCB, KEY, A, AAAA */
 	struct msp_addr host_addr[MSA_ADDRS_MAX];
 	size_t host_addr_count;
-	uint16_t svcb_port; /* 0 = none */
+	uint16_t svcb_port;     /* 0 = none */
 	struct msp_rrset *keys; /* owned */
-	uint32_t ttl_s;		/* smallest of what was used */
+	uint32_t ttl_s;         /* smallest of what was used */
 	char why[MSA_TEXT_MAX]; /* first record that was missing, and how */
 };
 
@@ -91,8 +91,8 @@ struct msa_peer {
 	enum msa_link link;
 	enum msa_health health;
 	struct msp_mono link_since, health_since;
-	size_t shared;	  /* zones that have it in HSYNC now */
-	size_t members;	  /* members that point here */
+	size_t shared;            /* zones that have it in HSYNC now */
+	size_t members;           /* members that point here */
 	struct msa_member *first; /* list through msa_member.peer_next */
 	struct msp_mono legacy_until;
 
@@ -101,8 +101,8 @@ struct msa_peer {
 	struct msp_name host;
 	struct msp_addr addr[MSA_ADDRS_MAX];
 	size_t addr_count, addr_best; /* best: the one that answered last */
-	struct msp_rrset *keys;	      /* owned: KEY records of host */
-	size_t rotate;		      /* which URI target comes first: moved on when no address answered */
+	struct msp_rrset *keys;       /* owned: KEY records of host */
+	size_t rotate;                /* which URI target comes first: moved on when no address answered */
 	struct msp_mono located_at, refresh_at, dead_at;
 	struct msp_mono search_next, search_started, forced_at;
 	uint32_t search_backoff_s;
@@ -114,19 +114,20 @@ struct msa_peer {
 	struct msp_mono beat_in, beat_out; /* last heartbeat verified, last of ours answered; valid with has_* */
 	bool has_beat_in, has_beat_out;
 	struct msp_mono operational_at;
+	struct msp_mono hello_slot; /* the next HELLO to it, in whatever zone, not before this (less a burst) */
 	struct msp_mono bye_until;
 	struct msa_timer timer;
 };
 
 /** A remote identity in one zone. */
 struct msa_member {
-	struct msa_zone *zone;	/* borrowed */
-	struct msa_peer *peer;	/* borrowed */
+	struct msa_zone *zone; /* borrowed */
+	struct msa_peer *peer; /* borrowed */
 	struct msa_member *peer_next;
 	struct msa_history history; /* persisted */
-	bool was_member;	    /* persisted: MEMBER at least once */
+	bool was_member;            /* persisted: MEMBER at least once */
 	uint64_t epoch, sequence;   /* persisted at HELLO: newest TLV 4 accepted */
-	bool is_listed;		    /* counted in peer->shared */
+	bool is_listed;             /* counted in peer->shared */
 	enum msa_role role;
 	bool signs;
 
@@ -136,7 +137,8 @@ struct msa_member {
 	uint8_t group[32]; /* the peer's */
 	uint32_t owner_serial;
 
-	bool hello_done; /* our HELLO was answered NOERROR */
+	bool has_hello_slot; /* its turn was reserved: hello_next is that */
+	bool hello_done;     /* our HELLO was answered NOERROR */
 	struct msp_mono hello_next, beat_next, data_next;
 	uint32_t hello_backoff_s;
 	size_t hello_tries;    /* addresses tried in this round */
@@ -169,12 +171,13 @@ struct msa_zone {
 	uint32_t serial, ns_ttl_s, max_ttl_s, earliest_expiration;
 	uint64_t records;
 	struct msp_mono view_at;
+	struct msp_mono view_again;     /* a view was not taken whole (memory): fetch it again then; NEVER = it was */
 	struct msp_rrset *dnskey, *cds; /* owned: served */
-	char failed_why[MSA_TEXT_MAX];	/* "" after a good one */
+	char failed_why[MSA_TEXT_MAX];  /* "" after a good one */
 
 	struct msa_group group;
 	bool is_managed; /* persisted: has had an HSYNC RRset with us in it */
-	bool is_frozen;	 /* managed, and the RRset is gone (A.1 rule 1) */
+	bool is_frozen;  /* managed, and the RRset is gone (A.1 rule 1) */
 	struct msa_history self;
 	struct msa_member **member; /* owned, and each one */
 	size_t member_count, member_size;
@@ -185,12 +188,13 @@ struct msa_zone {
 	/* what the combiner has of us: persisted before it is told */
 	struct msp_rrset *put_dnskey, *put_cds, *put_cdnskey; /* owned */
 	struct msp_rrset *withdrawn; /* owned: DNSKEYs no longer contributed, still counted as foreign */
-	int64_t withdrawn_s;	     /* wall time of the last withdrawal */
-	/* DNSKEYs whose owner's verified contribution no longer has them: to be withdrawn. Persisted with the others. What
-	 * is in put_dnskey and not in here stays, even if nobody's contribution held names it (I10). */
-	struct msp_rrset *dropping;  /* owned */
-	bool has_put;		     /* something was contributed once */
-	bool put_acked;		     /* the combiner has confirmed it in this life */
+	int64_t withdrawn_s;         /* wall time of the last withdrawal */
+	/* DNSKEYs whose owner's verified contribution no longer has them: to be withdrawn. Persisted with the others.
+	 * What is in put_dnskey and not in here stays, even if nobody's contribution held names it (I10). */
+	struct msp_rrset *dropping; /* owned */
+	bool has_put;               /* something was contributed once */
+	bool put_stored;            /* the record handed out for storing is this one */
+	bool put_acked;             /* the combiner has confirmed it in this life */
 	struct msa_pend combine;
 	struct msp_mono combine_next;
 	uint32_t combine_backoff_s;
@@ -202,10 +206,10 @@ struct msa_zone {
 	uint32_t poll_backoff_s;
 	bool is_disobeyed;
 
-	bool gate_open;		  /* persisted, with the signer set that it holds for */
+	bool gate_open; /* persisted, with the signer set that it holds for */
 	uint8_t gate_signers[32];
 	char gate_why[MSA_TEXT_MAX]; /* first predicate that does not hold, and by whom */
-	bool cds_seen;		  /* all own KSKs' CDS are served */
+	bool cds_seen;               /* all own KSKs' CDS are served */
 	struct msa_pend signer;
 	struct msp_mono signer_next;
 	uint32_t signer_backoff_s;
@@ -226,9 +230,10 @@ struct msa_core {
 	struct msp_name identity, host;
 	const struct msp_key *key; /* borrowed */
 	struct msp_numbers numbers;
-	uint32_t heartbeat_s, hello_retry_s, hello_retry_max_s, discovery_retry_s, discovery_retry_max_s, discovery_cache_min_s;
+	uint32_t heartbeat_s, hello_retry_s, hello_retry_max_s, discovery_retry_s, discovery_retry_max_s,
+		discovery_cache_min_s;
 	bool svcb_port_override;
-	struct msp_rand *rand;	   /* borrowed */
+	struct msp_rand *rand;     /* borrowed */
 	const struct msp_log *log; /* borrowed */
 
 	struct msp_map zones; /* msp_name_key -> struct msa_zone, owned */
@@ -240,15 +245,15 @@ struct msa_core {
 	uint64_t epoch, sequence;
 	bool epoch_stored;
 
-	struct msp_keyring *ring;   /* owned */
-	struct msp_replay *replay;  /* owned */
+	struct msp_keyring *ring;                                                          /* owned */
+	struct msp_replay *replay;                                                         /* owned */
 	struct msp_bucket_table *hello_budget, *failure_budget, *sign_budget, *log_budget; /* owned */
 	struct msa_answered *answered; /* owned ring of MSA_ANSWERED_MAX */
 	struct msp_map answered_by;    /* digest -> entry */
 	size_t answered_at;
 
 	struct msp_rr_scratch *scratch; /* owned */
-	uint8_t *message;		/* owned, MSP_MSG_MAX octets: messages are built here */
+	uint8_t *message;               /* owned, MSP_MSG_MAX octets: messages are built here */
 	struct msa_counters count;
 
 	/* of the step that runs */

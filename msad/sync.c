@@ -9,12 +9,12 @@
 
 #include "actions.h"
 
-#define COMBINE_RETRY_S 1
+#define COMBINE_RETRY_S     1
 #define COMBINE_RETRY_MAX_S 300
-#define SIGNER_RETRY_S 10
-#define SIGNER_RETRY_MAX_S 600
-#define POLL_S 5
-#define POLL_MAX_S 600
+#define SIGNER_RETRY_S      10
+#define SIGNER_RETRY_MAX_S  600
+#define POLL_S              5
+#define POLL_MAX_S          600
 
 /** What the combiner should have of us. */
 struct desired {
@@ -107,7 +107,8 @@ static bool cds_is_wanted(const struct msa_zone *z, struct msp_span key, struct 
 	return true;
 }
 
-/** CDS of the others: added only while the gate is open and for keys that our signer serves; removed with their keys. */
+/** CDS of the others: added only while the gate is open and for keys that our signer serves; removed with their keys.
+ */
 static enum msp_err desire_cds(const struct msa_zone *z, const struct msp_rrset *keys, struct desired *d)
 {
 	enum msp_err err = MSP_OK;
@@ -131,7 +132,8 @@ static enum msp_err desire_cds(const struct msa_zone *z, const struct msp_rrset 
 	return err;
 }
 
-/* ---- the CDS gate ---------------------------------------------------------------------------------------------------- */
+/* ---- the CDS gate
+ * ---------------------------------------------------------------------------------------------------- */
 
 static enum msp_err closed(struct msp_why *why, const char *what, const struct msp_name *who)
 {
@@ -158,6 +160,8 @@ static enum msp_err check_gate(const struct msa_zone *z, struct msp_why *why)
 			return closed(why, "not a member yet:", &m->peer->identity);
 		if (m->held.dnskey == NULL)
 			return closed(why, "no keys received yet from", &m->peer->identity);
+		if (m->has_announced && !msa_same_digest(m->announced, m->held.digest))
+			return closed(why, "newer keys announced and not received yet from", &m->peer->identity);
 	}
 	for (size_t i = 0; i < z->member_count; i++) {
 		const struct msa_member *m = z->member[i];
@@ -165,7 +169,8 @@ static enum msp_err check_gate(const struct msa_zone *z, struct msp_why *why)
 		if (msa_member_is_signer(m) && !msp_rrset_contains(z->dnskey, m->held.dnskey))
 			return closed(why, "our signer does not serve all keys of", &m->peer->identity);
 	}
-	return msp_rrset_contains(z->dnskey, z->own.dnskey) ? MSP_OK : closed(why, "our signer does not serve our keys", NULL);
+	return msp_rrset_contains(z->dnskey, z->own.dnskey) ? MSP_OK
+							    : closed(why, "our signer does not serve our keys", NULL);
 }
 
 static void move_gate(struct msa_core *c, struct msa_zone *z)
@@ -193,7 +198,8 @@ static void move_gate(struct msa_core *c, struct msa_zone *z)
 		MSP_F_STR("reason", is_open ? "every signer's keys are served" : z->gate_why));
 }
 
-/* ---- combiner -------------------------------------------------------------------------------------------------------- */
+/* ---- combiner
+ * -------------------------------------------------------------------------------------------------------- */
 
 static void attach(struct msa_core *c, struct msa_action *a, uint16_t type, const struct msp_rrset *set)
 {
@@ -209,7 +215,10 @@ static void send_put(struct msa_core *c, struct msa_zone *z)
 	struct msa_action *a;
 	enum msp_err before = c->err;
 
-	if (!msa_pend_start(c, &z->combine, MSA_PEND_COMBINE, z))
+	/* Before the combiner hears of it: a restart must not take a foreign key for an own one. */
+	if (!z->put_stored)
+		z->put_stored = msa_store_put(c, z);
+	if (!z->put_stored || !msa_pend_start(c, &z->combine, MSA_PEND_COMBINE, z))
 		return;
 	a = msa_act(c, MSA_ACT_COMBINE);
 	if (a == NULL) {
@@ -264,15 +273,15 @@ static void change_put(struct msa_core *c, struct msa_zone *z, struct desired *d
 		return;
 	}
 	msp_log(c->log, MSP_LOG_NOTICE, "contribute", MSP_F_STR("zone", MSP_NAME(&z->name)),
-		MSP_F_U64("dnskey", d->dnskey == NULL ? 0 : d->dnskey->count), MSP_F_U64("cds", d->cds == NULL ? 0 : d->cds->count),
+		MSP_F_U64("dnskey", d->dnskey == NULL ? 0 : d->dnskey->count),
+		MSP_F_U64("cds", d->cds == NULL ? 0 : d->cds->count),
 		MSP_F_U64("cdnskey", d->cdnskey == NULL ? 0 : d->cdnskey->count));
 	replace(&z->put_dnskey, &d->dnskey);
 	replace(&z->put_cds, &d->cds);
 	replace(&z->put_cdnskey, &d->cdnskey);
 	msp_rrset_free(&z->dropping);
 	z->has_put = true;
-	z->put_acked = false;
-	msa_store_put(c, z); /* before the combiner hears of it: a restart must not take a foreign key for an own one */
+	z->put_acked = z->put_stored = false;
 	send_put(c, z);
 }
 
@@ -297,7 +306,12 @@ static struct msp_mono look_at_combiner(struct msa_core *c, struct msa_zone *z)
 		/* Not (any more) a signer: what is there stays. Leaving is a process of its own. */
 		if (z->has_put && !z->put_acked && msp_mono_reached(c->now, z->combine_next))
 			send_put(c, z);
-		return z->has_put && !z->put_acked ? z->combine_next : MSP_MONO_NEVER;
+		if (z->combine.id != 0)
+			return msp_mono_add_ms(z->combine.since, MSA_OVERDUE_MS + 1);
+		if (!z->has_put || z->put_acked)
+			return MSP_MONO_NEVER;
+		return msp_mono_reached(c->now, z->combine_next) ? msp_mono_add_ms(c->now, COMBINE_RETRY_S * 1000)
+								 : z->combine_next;
 	}
 	err = desire_keys(z, &d.dnskey);
 	if (err == MSP_OK)
@@ -308,10 +322,13 @@ static struct msp_mono look_at_combiner(struct msa_core *c, struct msa_zone *z)
 		return msp_mono_add_ms(c->now, COMBINE_RETRY_S * 1000);
 	}
 	is_change = !msp_rrset_equal(d.dnskey, z->put_dnskey) || !msp_rrset_equal(d.cds, z->put_cds) ||
-		    !msp_rrset_equal(d.cdnskey, z->put_cdnskey) || ttl_differs(d.dnskey, z->put_dnskey) || ttl_differs(d.cds, z->put_cds);
+		    !msp_rrset_equal(d.cdnskey, z->put_cdnskey) || ttl_differs(d.dnskey, z->put_dnskey) ||
+		    ttl_differs(d.cds, z->put_cds);
 	if (!is_change && (z->put_acked || !z->has_put)) {
-		/* nothing to do; a lone signer never gets further */
-	} else if (!msp_mono_reached(c->now, z->combine_next)) {
+		desired_fini(&d); /* nothing to do; a lone signer never gets further */
+		return MSP_MONO_NEVER;
+	}
+	if (!msp_mono_reached(c->now, z->combine_next)) {
 		next = z->combine_next;
 	} else if (is_change) {
 		change_put(c, z, &d);
@@ -319,7 +336,9 @@ static struct msp_mono look_at_combiner(struct msa_core *c, struct msa_zone *z)
 		send_put(c, z);
 	}
 	desired_fini(&d);
-	return z->combine.id != 0 ? msp_mono_add_ms(z->combine.since, MSA_OVERDUE_MS + 1) : next;
+	if (z->combine.id != 0)
+		return msp_mono_add_ms(z->combine.since, MSA_OVERDUE_MS + 1);
+	return next.ms != INT64_MAX ? next : msp_mono_add_ms(c->now, COMBINE_RETRY_S * 1000); /* no memory */
 }
 
 void msa_combined(struct msa_core *c, struct msa_zone *z, enum msp_err err, const char *why)
@@ -335,13 +354,17 @@ void msa_combined(struct msa_core *c, struct msa_zone *z, enum msp_err err, cons
 		z->poll_backoff_s = 0;
 		return;
 	}
-	snprintf(z->combine_why, sizeof(z->combine_why), "%s%s%.150s", msp_err_text(err), why == NULL ? "" : ": ", why == NULL ? "" : why);
-	z->combine_next = msp_mono_add_ms(c->now, msa_core_backoff_ms(c, &z->combine_backoff_s, COMBINE_RETRY_S, COMBINE_RETRY_MAX_S));
-	msp_log(c->log, MSP_LOG_WARNING, "combiner-failed", MSP_F_STR("zone", MSP_NAME(&z->name)), MSP_F_STR("reason", z->combine_why),
+	snprintf(z->combine_why, sizeof(z->combine_why), "%s%s%.150s", msp_err_text(err), why == NULL ? "" : ": ",
+		 why == NULL ? "" : why);
+	z->combine_next = msp_mono_add_ms(c->now, msa_core_backoff_ms(c, &z->combine_backoff_s, COMBINE_RETRY_S,
+								      COMBINE_RETRY_MAX_S));
+	msp_log(c->log, MSP_LOG_WARNING, "combiner-failed", MSP_F_STR("zone", MSP_NAME(&z->name)),
+		MSP_F_STR("reason", z->combine_why),
 		MSP_F_I64("retry_s", msp_mono_until_ms(c->now, z->combine_next) / 1000));
 }
 
-/* ---- signer ---------------------------------------------------------------------------------------------------------- */
+/* ---- signer
+ * ---------------------------------------------------------------------------------------------------------- */
 
 /** Did the signer obey? Only its zone says so. When it is time to fetch it again. */
 static struct msp_mono look_at_published(struct msa_core *c, struct msa_zone *z, bool own_cds_missing)
@@ -351,7 +374,8 @@ static struct msp_mono look_at_published(struct msa_core *c, struct msa_zone *z,
 
 	if (!keys_missing) {
 		if (z->is_disobeyed)
-			msp_log(c->log, MSP_LOG_NOTICE, "signer-publishes-foreign-keys", MSP_F_STR("zone", MSP_NAME(&z->name)));
+			msp_log(c->log, MSP_LOG_NOTICE, "signer-publishes-foreign-keys",
+				MSP_F_STR("zone", MSP_NAME(&z->name)));
 		z->is_disobeyed = false;
 		z->unseen_since = MSP_MONO_NEVER;
 	} else if (z->unseen_since.ms == INT64_MAX) {
@@ -382,27 +406,31 @@ static struct msp_mono look_at_published(struct msa_core *c, struct msa_zone *z,
 
 static void command_cds(struct msa_core *c, struct msa_zone *z)
 {
+	struct msp_rrset *keys = NULL;
 	struct msa_action *a;
+	enum msp_err err = MSP_OK;
 
-	z->signer_next = msp_mono_add_ms(c->now, msa_core_backoff_ms(c, &z->signer_backoff_s, SIGNER_RETRY_S, SIGNER_RETRY_MAX_S));
-	if (!msa_pend_start(c, &z->signer, MSA_PEND_SIGNER, z))
-		return;
-	a = msa_act(c, MSA_ACT_SIGNER);
+	z->signer_next = msp_mono_add_ms(c->now, msa_core_backoff_ms(c, &z->signer_backoff_s, SIGNER_RETRY_S,
+								     SIGNER_RETRY_MAX_S));
+	for (size_t i = 0; i < z->own.dnskey->count && err == MSP_OK; i++) {
+		struct msp_dnskey k;
+
+		if (msp_dnskey_parse(z->own.dnskey->rdata[i], &k) == MSP_OK && (k.flags & MSP_DNSKEY_SEP) != 0)
+			err = add(z, MSP_TYPE_DNSKEY, z->own.dnskey->rdata[i], &keys);
+	}
+	msa_core_note(c, err);
+	a = err == MSP_OK && msa_pend_start(c, &z->signer, MSA_PEND_SIGNER, z) ? msa_act(c, MSA_ACT_SIGNER) : NULL;
 	if (a == NULL) {
 		msa_pend_stop(c, &z->signer);
+		msp_rrset_free(&keys);
 		return;
 	}
 	a->id = z->signer.id;
 	a->name = z->name;
 	a->verb = MSA_SIGNER_CDS_ON;
-	for (size_t i = 0; i < z->own.dnskey->count; i++) {
-		struct msp_dnskey k;
-
-		if (msp_dnskey_parse(z->own.dnskey->rdata[i], &k) == MSP_OK && (k.flags & MSP_DNSKEY_SEP) != 0)
-			msa_core_note(c, add(z, MSP_TYPE_DNSKEY, z->own.dnskey->rdata[i], &a->signer_keys));
-	}
-	msp_log(c->log, MSP_LOG_NOTICE, "signer-command", MSP_F_STR("zone", MSP_NAME(&z->name)), MSP_F_STR("verb", "cds-on"),
-		MSP_F_U64("keys", a->signer_keys == NULL ? 0 : a->signer_keys->count));
+	a->signer_keys = keys;
+	msp_log(c->log, MSP_LOG_NOTICE, "signer-command", MSP_F_STR("zone", MSP_NAME(&z->name)),
+		MSP_F_STR("verb", "cds-on"), MSP_F_U64("keys", keys == NULL ? 0 : keys->count));
 }
 
 /** Our own CDS comes from our signer (SIGNERS 2.2): told until it is seen. */
@@ -435,19 +463,24 @@ void msa_signed(struct msa_core *c, struct msa_zone *z, enum msp_err err, const 
 		z->poll_next = msp_mono_add_ms(c->now, POLL_S * 1000);
 		return;
 	}
-	snprintf(z->signer_why, sizeof(z->signer_why), "%s%s%.150s", msp_err_text(err), why == NULL ? "" : ": ", why == NULL ? "" : why);
-	msp_log(c->log, MSP_LOG_WARNING, "signer-failed", MSP_F_STR("zone", MSP_NAME(&z->name)), MSP_F_STR("reason", z->signer_why),
+	snprintf(z->signer_why, sizeof(z->signer_why), "%s%s%.150s", msp_err_text(err), why == NULL ? "" : ": ",
+		 why == NULL ? "" : why);
+	msp_log(c->log, MSP_LOG_WARNING, "signer-failed", MSP_F_STR("zone", MSP_NAME(&z->name)),
+		MSP_F_STR("reason", z->signer_why),
 		MSP_F_I64("retry_s", msp_mono_until_ms(c->now, z->signer_next) / 1000));
 }
 
-/* ---- why is it waiting? ---------------------------------------------------------------------------------------------- */
+/* ---- why is it waiting?
+ * ---------------------------------------------------------------------------------------------- */
 
-static void wait_for(struct msa_core *c, struct msa_zone *z, const char *what, const struct msp_name *who, const char *detail)
+static void wait_for(struct msa_core *c, struct msa_zone *z, const char *what, const struct msp_name *who,
+		     const char *detail)
 {
 	char text[MSA_TEXT_MAX];
 
-	snprintf(text, sizeof(text), "%s%s%.80s%s%.100s", what, who == NULL ? "" : " ", who == NULL ? "" : MSP_NAME(who),
-		 detail == NULL || detail[0] == '\0' ? "" : ": ", detail == NULL ? "" : detail);
+	snprintf(text, sizeof(text), "%s%s%.80s%s%.100s", what, who == NULL ? "" : " ",
+		 who == NULL ? "" : MSP_NAME(who), detail == NULL || detail[0] == '\0' ? "" : ": ",
+		 detail == NULL ? "" : detail);
 	if (strcmp(text, z->waiting) == 0)
 		return;
 	memcpy(z->waiting, text, sizeof(text));
@@ -492,7 +525,8 @@ static void explain(struct msa_core *c, struct msa_zone *z, bool cds_missing)
 	else if (own == NULL)
 		wait_for(c, z, "our identity is not in the HSYNC RRset", NULL, NULL);
 	else if (own->role != MSA_ROLE_PARTICIPANT)
-		wait_for(c, z, own->role == MSA_ROLE_LEAVER ? "leaving: OFF in HSYNC" : "staging: OFF in HSYNC", NULL, NULL);
+		wait_for(c, z, own->role == MSA_ROLE_LEAVER ? "leaving: OFF in HSYNC" : "staging: OFF in HSYNC", NULL,
+			 NULL);
 	else if (z->combine_why[0] != '\0')
 		wait_for(c, z, "combiner", NULL, z->combine_why);
 	else if (z->is_disobeyed)
@@ -522,6 +556,11 @@ void msa_zone_look(struct msa_core *c, struct msa_zone *z)
 		next = msp_mono_min(next, look_at_signer(c, z, &cds_missing));
 		next = msp_mono_min(next, look_at_published(c, z, cds_missing));
 	}
+	if (msp_mono_reached(c->now, z->view_again)) {
+		z->view_again = msp_mono_add_ms(c->now, 2 * POLL_S * 1000);
+		msa_act_transfer(c, &z->name);
+	}
+	next = msp_mono_min(next, z->view_again);
 	explain(c, z, cds_missing);
 	if (next.ms <= c->now.ms)
 		next = msp_mono_add_ms(c->now, 1);

@@ -99,7 +99,8 @@ static void set_digest(struct view *w, const char *key, const uint8_t digest[32]
 	msp_buf_fini(&b);
 }
 
-/* ---- peers ----------------------------------------------------------------------------------------------------------- */
+/* ---- peers
+ * ----------------------------------------------------------------------------------------------------------- */
 
 static json_t *addresses(const struct msa_peer *p)
 {
@@ -198,7 +199,8 @@ json_t *msa_core_peers(const struct msa_core *core, struct msp_mono now)
 	struct view w = array();
 	struct msp_map_it it;
 
-	for (bool more = msp_map_first(&core->peers, msp_span(NULL, 0), &it); more; more = msp_map_next(&core->peers, &it))
+	for (bool more = msp_map_first(&core->peers, msp_span(NULL, 0), &it); more;
+	     more = msp_map_next(&core->peers, &it))
 		append(&w, peer_view(it.value, now));
 	return done(&w);
 }
@@ -210,7 +212,8 @@ json_t *msa_core_peer(const struct msa_core *core, const struct msp_name *identi
 	return p == NULL ? json_null() : peer_view(p, now);
 }
 
-/* ---- zones ----------------------------------------------------------------------------------------------------------- */
+/* ---- zones
+ * ----------------------------------------------------------------------------------------------------------- */
 
 static const char *zone_state(const struct msa_zone *z)
 {
@@ -258,7 +261,8 @@ json_t *msa_core_zones(const struct msa_core *core, struct msp_mono now)
 	struct view w = array();
 	struct msp_map_it it;
 
-	for (bool more = msp_map_first(&core->zones, msp_span(NULL, 0), &it); more; more = msp_map_next(&core->zones, &it)) {
+	for (bool more = msp_map_first(&core->zones, msp_span(NULL, 0), &it); more;
+	     more = msp_map_next(&core->zones, &it)) {
 		struct view z = object();
 
 		zone_head(&z, it.value, now);
@@ -312,8 +316,7 @@ static json_t *group_row(const struct msa_zone *z, const struct msa_group_row *r
 	set_bool(&w, "was_member", m->was_member);
 	set_str(&w, "link", msa_link_name(m->peer->link));
 	set_str(&w, "health", msa_health_name(m->peer->health));
-	set(&w, "group_equal",
-	    !m->has_group ? json_null() : json_boolean(msa_same_digest(m->group, z->group.digest)));
+	set(&w, "group_equal", !m->has_group ? json_null() : json_boolean(msa_same_digest(m->group, z->group.digest)));
 	set(&w, "serial", m->owner_serial == 0 ? json_null() : json_integer(m->owner_serial));
 	set_str(&w, "hello_error", m->hello_why);
 	set_str(&w, "pull_error", m->pull_why);
@@ -430,7 +433,8 @@ json_t *msa_core_zone(const struct msa_core *core, const struct msp_name *zone, 
 	zone_head(&w, z, now);
 	set(&w, "max_ttl_s", json_integer(z->max_ttl_s));
 	set(&w, "records", json_integer((json_int_t)z->records));
-	set(&w, "earliest_expiration", z->earliest_expiration == 0 ? json_null() : json_integer(z->earliest_expiration));
+	set(&w, "earliest_expiration",
+	    z->earliest_expiration == 0 ? json_null() : json_integer(z->earliest_expiration));
 	set_str(&w, "nsmgmt", z->group.nsmgmt == MSP_HSYNC_AGENT ? "AGENT" : "OWNER");
 	set_bool(&w, "nsmgmt_mixed", z->group.nsmgmt_mixed);
 	set_bool(&w, "group_certain", z->group.is_certain);
@@ -453,13 +457,15 @@ json_t *msa_core_status(const struct msa_core *core, struct msp_mono now)
 	struct msp_map_it it;
 	int64_t operational = 0, green = 0, in_sync = 0;
 
-	for (bool more = msp_map_first(&core->peers, msp_span(NULL, 0), &it); more; more = msp_map_next(&core->peers, &it)) {
+	for (bool more = msp_map_first(&core->peers, msp_span(NULL, 0), &it); more;
+	     more = msp_map_next(&core->peers, &it)) {
 		const struct msa_peer *p = it.value;
 
 		operational += p->link == MSA_LINK_OPERATIONAL;
 		green += p->health == MSA_HEALTH_GREEN;
 	}
-	for (bool more = msp_map_first(&core->zones, msp_span(NULL, 0), &it); more; more = msp_map_next(&core->zones, &it)) {
+	for (bool more = msp_map_first(&core->zones, msp_span(NULL, 0), &it); more;
+	     more = msp_map_next(&core->zones, &it)) {
 		const struct msa_zone *z = it.value;
 
 		in_sync += strcmp(zone_state(z), "in-sync") == 0;

@@ -9,6 +9,8 @@
 #include "actions.h"
 #include "peer.h"
 
+#define VIEW_AGAIN_MS 5000
+
 enum msp_err msa_zone_new(struct msa_core *c, const struct msa_zone_conf *conf)
 {
 	struct msp_name_key key = msp_name_key(&conf->zone);
@@ -21,7 +23,7 @@ enum msp_err msa_zone_new(struct msa_core *c, const struct msa_zone_conf *conf)
 	z->signer_mode = conf->signer_mode;
 	z->ttl_s = conf->dnskey_ttl_s;
 	z->cdnskey = conf->cdnskey;
-	z->unseen_since = z->poll_next = MSP_MONO_NEVER;
+	z->unseen_since = z->poll_next = z->view_again = MSP_MONO_NEVER;
 	snprintf(z->waiting, sizeof(z->waiting), "first transfer from the signer");
 	msa_timer_init(&z->timer, MSA_TIMER_ZONE, z);
 	if (conf->ns_count > 0)
@@ -29,8 +31,9 @@ enum msp_err msa_zone_new(struct msa_core *c, const struct msa_zone_conf *conf)
 	for (size_t i = 0; i < conf->ns_count && i < MSA_NS_MAX && err == MSP_OK; i++)
 		err = msp_rrset_add(z->ns, msp_name_span(&conf->ns[i]));
 	if (err == MSP_OK)
-		err = msp_map_get(&c->zones, msp_name_key_span(&key)) != NULL ? MSP_ECONF
-									      : msp_map_put(&c->zones, msp_name_key_span(&key), z, NULL);
+		err = msp_map_get(&c->zones, msp_name_key_span(&key)) != NULL
+			      ? MSP_ECONF
+			      : msp_map_put(&c->zones, msp_name_key_span(&key), z, NULL);
 	if (err != MSP_OK)
 		msa_zone_free(c, &z);
 	return err;
@@ -75,7 +78,8 @@ static enum msp_err copy_set(const struct msp_rrset *from, struct msp_rrset **to
 	return MSP_OK;
 }
 
-static enum msp_err make_group(struct msa_core *c, struct msa_zone *z, const struct msp_rrset *hsync, struct msa_group *out)
+static enum msp_err make_group(struct msa_core *c, struct msa_zone *z, const struct msp_rrset *hsync,
+			       struct msa_group *out)
 {
 	struct msa_known *known = msp_alloc(z->member_count + 1, sizeof(*known));
 	size_t count = 0;
@@ -85,7 +89,8 @@ static enum msp_err make_group(struct msa_core *c, struct msa_zone *z, const str
 		return MSP_ENOMEM;
 	known[count++] = (struct msa_known){ .identity = &c->identity, .history = &z->self };
 	for (size_t i = 0; i < z->member_count; i++)
-		known[count++] = (struct msa_known){ .identity = &z->member[i]->peer->identity, .history = &z->member[i]->history };
+		known[count++] = (struct msa_known){ .identity = &z->member[i]->peer->identity,
+						     .history = &z->member[i]->history };
 	err = msa_group_make(hsync, c->numbers.hsync_compat_zero, &c->identity, known, count, out);
 	msp_free(known);
 	return err;
@@ -93,8 +98,8 @@ static enum msp_err make_group(struct msa_core *c, struct msa_zone *z, const str
 
 static bool same_history(const struct msa_history *a, const struct msa_history *b)
 {
-	return a->ever_on == b->ever_on && a->ever_signed == b->ever_signed && a->last == b->last && a->nsmgmt == b->nsmgmt &&
-	       a->sign == b->sign;
+	return a->ever_on == b->ever_on && a->ever_signed == b->ever_signed && a->last == b->last &&
+	       a->nsmgmt == b->nsmgmt && a->sign == b->sign;
 }
 
 static void log_group(struct msa_core *c, const struct msa_zone *z)
@@ -102,16 +107,18 @@ static void log_group(struct msa_core *c, const struct msa_zone *z)
 	const struct msa_group *g = &z->group;
 	bool is_alarm = !g->is_certain || g->vanished > 0 || g->nsmgmt_mixed;
 
-	msp_log(c->log, is_alarm ? MSP_LOG_WARNING : MSP_LOG_NOTICE, "zone-group", MSP_F_STR("zone", MSP_NAME(&z->name)),
-		MSP_F_U64("identities", g->count), MSP_F_U64("signers", g->signers),
-		MSP_F_STR("listed", g->self < g->count ? "yes" : "no"),
+	msp_log(c->log, is_alarm ? MSP_LOG_WARNING : MSP_LOG_NOTICE, "zone-group",
+		MSP_F_STR("zone", MSP_NAME(&z->name)), MSP_F_U64("identities", g->count),
+		MSP_F_U64("signers", g->signers), MSP_F_STR("listed", g->self < g->count ? "yes" : "no"),
 		MSP_F_STR("role", g->self < g->count ? msa_role_name(g->row[g->self].role) : "none"),
-		MSP_F_STR("nsmgmt", g->nsmgmt == MSP_HSYNC_AGENT ? "agent" : "owner"), MSP_F_U64("malformed", g->malformed),
-		MSP_F_U64("duplicates", g->duplicates), MSP_F_U64("removed_without_offboarding", g->vanished),
+		MSP_F_STR("nsmgmt", g->nsmgmt == MSP_HSYNC_AGENT ? "agent" : "owner"),
+		MSP_F_U64("malformed", g->malformed), MSP_F_U64("duplicates", g->duplicates),
+		MSP_F_U64("removed_without_offboarding", g->vanished),
 		MSP_F_STR("nsmgmt_mixed", g->nsmgmt_mixed ? "yes" : "no"));
 	for (size_t i = 0; i < g->count; i++)
 		if (g->row[i].is_vanished)
-			msp_log(c->log, MSP_LOG_WARNING, "removed-without-offboarding", MSP_F_STR("zone", MSP_NAME(&z->name)),
+			msp_log(c->log, MSP_LOG_WARNING, "removed-without-offboarding",
+				MSP_F_STR("zone", MSP_NAME(&z->name)),
 				MSP_F_STR("identity", MSP_NAME(&g->row[i].identity)));
 }
 
@@ -150,7 +157,8 @@ static enum msp_err apply_group(struct msa_core *c, struct msa_zone *z)
 			m->history = next;
 			msa_store_member(c, m);
 		}
-		/* Own identity not listed: we take part in nothing, so nobody is a peer on behalf of this zone (rule 5). */
+		/* Own identity not listed: we take part in nothing, so nobody is a peer on behalf of this zone (rule
+		 * 5). */
 		if (row == NULL || g->self == g->count)
 			msa_member_role(c, m, MSA_ROLE_NONE, false);
 		else
@@ -220,7 +228,8 @@ static enum msp_err take_hsync(struct msa_core *c, struct msa_zone *z, const str
 	return MSP_OK;
 }
 
-/** Own keys: what is served, less everything that we have contributed or withdrawn; by full RDATA (F.3, SIGNERS 2.4). */
+/** Own keys: what is served, less everything that we have contributed or withdrawn; by full RDATA (F.3, SIGNERS 2.4).
+ */
 static enum msp_err make_own(const struct msa_zone *z, struct msa_contribution *own)
 {
 	enum msp_err err = copy_set(z->ns, &own->ns);
@@ -268,7 +277,8 @@ static enum msp_err take_own(struct msa_core *c, struct msa_zone *z)
 	return MSP_OK;
 }
 
-/** A withdrawn key that is no longer served is forgotten only after a day: a late combiner or signer may still bring it back. */
+/** A withdrawn key that is no longer served is forgotten only after a day: a late combiner or signer may still bring it
+ * back. */
 static void forget_withdrawn(struct msa_core *c, struct msa_zone *z)
 {
 	size_t i = 0, before;
@@ -286,7 +296,7 @@ static void forget_withdrawn(struct msa_core *c, struct msa_zone *z)
 		return;
 	if (z->withdrawn->count == 0)
 		msp_rrset_free(&z->withdrawn);
-	msa_store_put(c, z);
+	z->put_stored = msa_store_put(c, z);
 }
 
 static enum msp_err take_view(struct msa_core *c, struct msa_zone *z, const struct msa_zone_view *v)
@@ -315,15 +325,28 @@ static enum msp_err take_view(struct msa_core *c, struct msa_zone *z, const stru
 void msa_zone_view(struct msa_core *c, const struct msa_zone_view *v)
 {
 	struct msa_zone *z = msa_core_find_zone(c, &v->zone);
+	enum msp_err err;
 
 	if (z == NULL) {
 		msp_log(c->log, MSP_LOG_INFO, "zone-not-configured", MSP_F_STR("zone", MSP_NAME(&v->zone)));
 		return;
 	}
-	msa_core_note(c, take_view(c, z, v));
+	err = take_view(c, z, v);
+	msa_core_note(c, err);
+	z->view_again = err == MSP_OK ? MSP_MONO_NEVER : msp_mono_add_ms(c->now, VIEW_AGAIN_MS);
 	msa_core_touch_zone(c, z);
 	for (size_t i = 0; i < z->member_count; i++)
 		msa_core_touch_member(c, z->member[i]);
+}
+
+void msa_zone_view_lost(struct msa_core *c, const struct msp_name *zone)
+{
+	struct msa_zone *z = msa_core_find_zone(c, zone);
+
+	if (z == NULL)
+		return;
+	z->view_again = msp_mono_add_ms(c->now, VIEW_AGAIN_MS);
+	msa_timer_soon(&c->heap, &z->timer, z->view_again);
 }
 
 void msa_zone_failed(struct msa_core *c, const struct msp_name *zone, const char *why)
@@ -333,7 +356,8 @@ void msa_zone_failed(struct msa_core *c, const struct msp_name *zone, const char
 	if (z == NULL)
 		return;
 	if (strncmp(z->failed_why, why == NULL ? "" : why, sizeof(z->failed_why) - 1) != 0 || z->failed_why[0] == '\0')
-		msp_log(c->log, MSP_LOG_WARNING, "zone-transfer-failed", MSP_F_STR("zone", MSP_NAME(zone)), MSP_F_STR("reason", why));
+		msp_log(c->log, MSP_LOG_WARNING, "zone-transfer-failed", MSP_F_STR("zone", MSP_NAME(zone)),
+			MSP_F_STR("reason", why));
 	snprintf(z->failed_why, sizeof(z->failed_why), "%s", why == NULL || why[0] == '\0' ? "failed" : why);
 	msa_core_touch_zone(c, z);
 }

@@ -2,7 +2,7 @@
 #include "world.h"
 
 #define MINUTE_MS (60 * 1000)
-#define HOUR_MS (60 * MINUTE_MS)
+#define HOUR_MS   (60 * MINUTE_MS)
 
 static void must(struct sim *s, bool (*pred)(struct sim *s), int64_t ms)
 {
@@ -34,7 +34,8 @@ static bool all_green(struct sim *s)
 {
 	for (size_t i = 0; i < s->nodes; i++)
 		for (size_t k = 0; k < s->nodes; k++)
-			if (i != k && s->node[i].is_up && s->node[k].is_up && sim_peer_of(s, i, k)->health != MSA_HEALTH_GREEN)
+			if (i != k && s->node[i].is_up && s->node[k].is_up &&
+			    sim_peer_of(s, i, k)->health != MSA_HEALTH_GREEN)
 				return false;
 	return true;
 }
@@ -150,6 +151,28 @@ static void a_new_and_a_removed_key_reach_everybody(void **state)
 		/* The withdrawn key is never mistaken for an own one. */
 		assert_int_equal(sim_zone_of(s, i, 0)->own.version, i == 1 ? 3 : 1);
 	}
+	sim_free(&s);
+}
+
+static void a_withdrawn_key_that_is_still_served_is_not_our_own(void **state)
+{
+	struct sim *s = settled(2, 20);
+	struct msp_rrset *served;
+
+	(void)state;
+	s->node[0].zone[0].keeps_withdrawn = true;
+	sim_add_key(s, 1, 0, 256);
+	sim_run(s, 2 * MINUTE_MS);
+	sim_drop_key(s, 1, 0, 0);
+	sim_run(s, 3 * MINUTE_MS);
+	served = sim_served(s, 0, 0);
+	assert_int_equal(served->count, 5); /* 2 own, 2 of the other, 1 that it no longer has */
+	msp_rrset_free(&served);
+	sim_restart(s, 0, 1000);
+	sim_run(s, 30 * HOUR_MS);
+	assert_int_equal(sim_zone_of(s, 0, 0)->own.version, 1);
+	assert_int_equal(sim_count(sim_zone_of(s, 0, 0)->own.dnskey), 2);
+	assert_int_equal(sim_count(sim_zone_of(s, 0, 0)->withdrawn), 1);
 	sim_free(&s);
 }
 
@@ -359,7 +382,8 @@ static void an_agent_that_does_not_resolve_is_waited_for(void **state)
 	sim_run(s, 2 * HOUR_MS);
 	assert_int_equal(sim_peer_of(s, 0, 1)->link, MSA_LINK_NEEDED);
 	assert_string_equal(sim_peer_of(s, 0, 1)->search_why, "_dns._tcp.msa.p1.test. URI: nodata (sim)");
-	assert_string_equal(sim_zone_of(s, 0, 0)->waiting, "discovery of msa.p1.test.: _dns._tcp.msa.p1.test. URI: nodata (sim)");
+	assert_string_equal(sim_zone_of(s, 0, 0)->waiting,
+			    "discovery of msa.p1.test.: _dns._tcp.msa.p1.test. URI: nodata (sim)");
 	assert_int_equal(s->node[0].sent[MSP_OP_HELLO], 0);
 	s->node[1].is_hidden = false;
 	must(s, sim_all_done, 80 * MINUTE_MS);
@@ -386,8 +410,8 @@ static void storm(size_t nodes, size_t zones, uint64_t seed, unsigned restarts, 
 	s->crash = 0;
 	sim_run(s, 61 * 1000);
 	must(s, sim_all_done, 6 * HOUR_MS);
-	print_message("%zu cores, %zu zones, seed %llu: done after %lld s, %llu steps, %llu messages, %llu crashes\n", nodes, zones,
-		      (unsigned long long)seed, (long long)s->now_ms / 1000, (unsigned long long)s->steps,
+	print_message("%zu cores, %zu zones, seed %llu: done after %lld s, %llu steps, %llu messages, %llu crashes\n",
+		      nodes, zones, (unsigned long long)seed, (long long)s->now_ms / 1000, (unsigned long long)s->steps,
 		      (unsigned long long)s->messages, (unsigned long long)s->crashes);
 	sim_free(&s);
 }
@@ -404,6 +428,26 @@ static void fifty_agents_in_one_zone_weather_a_storm(void **state)
 	(void)state;
 	for (uint64_t seed = 1; seed <= 3; seed++)
 		storm(50, 1, seed, 10, 300);
+}
+
+/* Memory runs out in every third step, at a random allocation, and stays out until the step ends. */
+static void agents_without_memory_lose_time_and_nothing_else(void **state)
+{
+	(void)state;
+	for (uint64_t seed = 1; seed <= 20; seed++) {
+		struct sim *s = small(4, 500 + seed);
+
+		s->oom = 330;
+		sim_deliver_all(s);
+		sim_run(s, 10 * MINUTE_MS);
+		sim_add_key(s, 0, 0, 256);
+		sim_drop_key(s, 0, 0, 0);
+		sim_run(s, 10 * MINUTE_MS);
+		assert_true(s->ooms > 20);
+		s->oom = 0;
+		must(s, sim_all_done, 2 * HOUR_MS);
+		sim_free(&s);
+	}
 }
 
 static void a_partition_heals(void **state)
@@ -425,7 +469,8 @@ static void a_partition_heals(void **state)
 	sim_free(&s);
 }
 
-int main(void)
+/** Argument: a pattern of test names, as in `sim_msad 'fifty*'`. */
+int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(two_agents_meet_and_share_keys_and_cds),
@@ -435,6 +480,7 @@ int main(void)
 		cmocka_unit_test(simultaneous_hellos_both_succeed),
 		cmocka_unit_test(three_agents_meet),
 		cmocka_unit_test(a_new_and_a_removed_key_reach_everybody),
+		cmocka_unit_test(a_withdrawn_key_that_is_still_served_is_not_our_own),
 		cmocka_unit_test(an_unreachable_peer_is_interrupted_and_loses_nothing),
 		cmocka_unit_test(a_restart_beside_a_dead_peer_changes_nothing),
 		cmocka_unit_test(a_vanished_hsync_freezes_the_zone),
@@ -446,10 +492,13 @@ int main(void)
 		cmocka_unit_test(a_signer_without_notify_is_polled),
 		cmocka_unit_test(a_peer_with_a_new_sig0_key_is_looked_up_again),
 		cmocka_unit_test(an_agent_that_does_not_resolve_is_waited_for),
+		cmocka_unit_test(agents_without_memory_lose_time_and_nothing_else),
 		cmocka_unit_test(a_partition_heals),
 		cmocka_unit_test(ten_agents_in_three_zones_weather_a_storm),
 		cmocka_unit_test(fifty_agents_in_one_zone_weather_a_storm),
 	};
 
+	if (argc > 1)
+		cmocka_set_test_filter(argv[1]);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -13,7 +13,7 @@
 
 #define WALL_START 1900000000
 #define DNSKEY_TTL 300
-#define TRIES 4
+#define TRIES      4
 static const int64_t retransmit_ms[TRIES] = { 5000, 10000, 20000, 20000 };
 
 struct entry {
@@ -47,7 +47,8 @@ struct sim_ev {
 	bool is_bad;
 };
 
-/* ---- event queue ----------------------------------------------------------------------------------------------------- */
+/* ---- event queue
+ * ----------------------------------------------------------------------------------------------------- */
 
 static bool before(const struct sim_ev *a, const struct sim_ev *b)
 {
@@ -113,7 +114,8 @@ static void drop_event(struct sim_ev *e)
 	msp_free(e);
 }
 
-/* ---- helpers --------------------------------------------------------------------------------------------------------- */
+/* ---- helpers
+ * --------------------------------------------------------------------------------------------------------- */
 
 static bool chance(struct sim *s, unsigned per_cent)
 {
@@ -122,7 +124,8 @@ static bool chance(struct sim *s, unsigned per_cent)
 
 static int64_t delay(struct sim *s)
 {
-	return 5 + (int64_t)msp_rand_below(&s->rand, 200) + (chance(s, 2) ? (int64_t)msp_rand_below(&s->rand, 3000) : 0);
+	return 5 + (int64_t)msp_rand_below(&s->rand, 200) +
+	       (chance(s, 2) ? (int64_t)msp_rand_below(&s->rand, 3000) : 0);
 }
 
 size_t sim_count(const struct msp_rrset *set)
@@ -158,6 +161,7 @@ struct msp_rrset *sim_served(struct sim *s, size_t node, size_t zone)
 	T_OK(msp_rrset_dup(z->own, &set));
 	if (!z->drops_foreign)
 		T_OK(msp_rrset_merge(set, z->put_dnskey));
+	T_OK(msp_rrset_merge(set, z->orphans));
 	return set;
 }
 
@@ -198,12 +202,14 @@ struct msa_member *sim_member_of(struct sim *s, size_t node, size_t peer, size_t
 	return NULL;
 }
 
-/* ---- invariants ------------------------------------------------------------------------------------------------------ */
+/* ---- invariants
+ * ------------------------------------------------------------------------------------------------------ */
 
-#define INVARIANT(cond, what)                                                                                       \
-	do {                                                                                                        \
-		if (!(cond))                                                                                        \
-			fail_msg("invariant at %lld ms, node %zu, zone %zu: %s", (long long)s->now_ms, node, zone, what); \
+#define INVARIANT(cond, what)                                                                                          \
+	do {                                                                                                           \
+		if (!(cond))                                                                                           \
+			fail_msg("invariant at %lld ms, node %zu, zone %zu: %s", (long long)s->now_ms, node, zone,     \
+				 what);                                                                                \
 	} while (0)
 
 /** Keys that some other node's signer has as its own now. */
@@ -215,7 +221,8 @@ static bool is_somebodys(struct sim *s, size_t zone, struct msp_span key)
 	return false;
 }
 
-static void check_combine(struct sim *s, size_t node, size_t zone, const struct msp_rrset *dnskey, const struct msp_rrset *cds)
+static void check_combine(struct sim *s, size_t node, size_t zone, const struct msp_rrset *dnskey,
+			  const struct msp_rrset *cds)
 {
 	struct sim_zone *z = &s->node[node].zone[zone];
 	struct msp_rrset *served = sim_served(s, node, zone);
@@ -231,7 +238,11 @@ static void check_combine(struct sim *s, size_t node, size_t zone, const struct 
 
 		for (size_t k = 0; k < served->count; k++)
 			is_served = is_served || msp_ds_matches(&s->zone_name[zone], cds->rdata[i], served->rdata[k]);
-		INVARIANT(is_served || (z->put_cds != NULL && msp_rrset_has(z->put_cds, cds->rdata[i])), "CDS for a key that is not served");
+		INVARIANT(is_served || (z->put_cds != NULL && msp_rrset_has(z->put_cds, cds->rdata[i])),
+			  "CDS for a key that is not served");
+		INVARIANT(sim_zone_of(s, node, zone)->gate_open ||
+				  (z->put_cds != NULL && msp_rrset_has(z->put_cds, cds->rdata[i])),
+			  "CDS added while the gate is closed");
 	}
 	msp_rrset_free(&served);
 }
@@ -247,16 +258,24 @@ static void check_gate(struct sim *s, size_t node)
 			for (size_t n = 0; n < s->nodes; n++) {
 				const struct msa_group_row *row = msa_group_find(&z->group, &s->node[n].identity);
 
-				if (row != NULL && msa_row_signs(row))
+				/* A key made a moment ago may not have been heard of; what was heard of counts always.
+				 */
+				if (row != NULL && msa_row_signs(row) && !s->keys_changed)
 					INVARIANT(msp_rrset_contains(z->dnskey, s->node[n].zone[zone].own),
 						  "gate open while a signer's key is not served");
 			}
 		}
+		for (size_t i = 0; z->gate_open && !sz->gate_was_open && i < z->member_count; i++)
+			INVARIANT(z->member[i]->role != MSA_ROLE_PARTICIPANT || !z->member[i]->signs ||
+					  (z->member[i]->held.dnskey != NULL &&
+					   msp_rrset_contains(z->dnskey, z->member[i]->held.dnskey)),
+				  "gate open while a key that was received is not served");
 		sz->gate_was_open = z->gate_open;
 	}
 }
 
-/* ---- store ----------------------------------------------------------------------------------------------------------- */
+/* ---- store
+ * ----------------------------------------------------------------------------------------------------------- */
 
 static void drop_entry(void *value)
 {
@@ -282,7 +301,8 @@ static void store(struct sim_node *n, struct msp_span key, struct msp_span value
 		drop_entry(old);
 }
 
-/* ---- shell ----------------------------------------------------------------------------------------------------------- */
+/* ---- shell
+ * ----------------------------------------------------------------------------------------------------------- */
 
 static bool reaches(const struct sim *s, size_t a, size_t b)
 {
@@ -419,6 +439,11 @@ static void combine(struct sim *s, size_t node, const struct msa_action *a)
 	e->is_bad = is_failing || chance(s, s->loss / 4);
 	if (is_failing)
 		return;
+	if (z->keeps_withdrawn && z->put_dnskey != NULL) { /* a signer that is late, or never lets go (SIGNERS 2.4) */
+		if (z->orphans == NULL)
+			T_OK(msp_rrset_new(&s->zone_name[zone], MSP_TYPE_DNSKEY, DNSKEY_TTL, &z->orphans));
+		T_OK(msp_rrset_merge(z->orphans, z->put_dnskey));
+	}
 	/* A lost answer does not mean a lost instruction. */
 	msp_rrset_free(&z->put_dnskey);
 	msp_rrset_free(&z->put_cds);
@@ -487,11 +512,20 @@ static void step(struct sim *s, size_t node, const struct msa_event *ev)
 {
 	struct sim_node *n = &s->node[node];
 	struct msa_actions list;
+	enum msp_err err;
 
 	msa_actions_init(&list);
 	s->steps++;
-	T_OK(msa_core_step(n->core, ev, (struct msp_mono){ s->now_ms + 1000 * (int64_t)node },
-			   (struct msp_wall){ WALL_START + s->now_ms / 1000 + n->skew_s }, &list));
+	if (msp_rand_below(&s->rand, 1000) < s->oom)
+		msp_mem_fail_at(1 + msp_rand_below(&s->rand, chance(s, 50) ? 8 : 80));
+	err = msa_core_step(n->core, ev, (struct msp_mono){ s->now_ms + 1000 * (int64_t)node },
+			    (struct msp_wall){ WALL_START + s->now_ms / 1000 + n->skew_s }, &list);
+	s->ooms += msp_mem_failed();
+	if (!msp_mem_failed())
+		T_OK(err);
+	else if (err != MSP_OK)
+		T_ERR(err, MSP_ENOMEM);
+	msp_mem_fail_at(0);
 	check_gate(s, node);
 	if (list.count > 0 && msp_rand_below(&s->rand, 10000) < s->crash) {
 		/* kill -9 after any prefix of the list: what was stored so far is what the next life knows */
@@ -527,7 +561,8 @@ static void view(struct sim *s, size_t node, size_t zone)
 	msp_rrset_free(&cds);
 }
 
-/* ---- resolver -------------------------------------------------------------------------------------------------------- */
+/* ---- resolver
+ * -------------------------------------------------------------------------------------------------------- */
 
 static void add_uri(struct msp_rrset *set, const struct sim_node *n)
 {
@@ -605,7 +640,8 @@ static void lookup(struct sim *s, const struct sim_ev *e)
 	msp_secure_free(&secure);
 }
 
-/* ---- events ---------------------------------------------------------------------------------------------------------- */
+/* ---- events
+ * ---------------------------------------------------------------------------------------------------------- */
 
 static void request(struct sim *s, struct sim_ev *e)
 {
@@ -785,7 +821,8 @@ bool sim_until(struct sim *s, bool (*pred)(struct sim *s), int64_t ms)
 	return true;
 }
 
-/* ---- set-up ---------------------------------------------------------------------------------------------------------- */
+/* ---- set-up
+ * ---------------------------------------------------------------------------------------------------------- */
 
 static void print_line(void *arg, enum msp_log_level level, const char *line)
 {
@@ -865,6 +902,7 @@ void sim_free(struct sim **sp)
 			msp_rrset_free(&n->zone[z].own);
 			msp_rrset_free(&n->zone[z].put_dnskey);
 			msp_rrset_free(&n->zone[z].put_cds);
+			msp_rrset_free(&n->zone[z].orphans);
 		}
 	}
 	while (s->heap_count > 0)
@@ -936,7 +974,8 @@ void sim_start(struct sim *s, size_t node)
 	}
 	assert_null(n->core);
 	msp_rand_init_seed(&n->rand, msp_rand_u64(&s->rand));
-	T_OK(msa_core_new(&conf, (struct msp_wall){ WALL_START + s->now_ms / 1000 + n->skew_s }, &n->rand, &s->log, &n->core));
+	T_OK(msa_core_new(&conf, (struct msp_wall){ WALL_START + s->now_ms / 1000 + n->skew_s }, &n->rand, &s->log,
+			  &n->core));
 	for (bool more = msp_map_first(&n->saved, msp_span(NULL, 0), &it); more; more = msp_map_next(&n->saved, &it)) {
 		struct entry *e = it.value;
 
@@ -985,6 +1024,7 @@ void sim_deliver_all(struct sim *s)
 
 void sim_add_key(struct sim *s, size_t node, size_t zone, uint16_t flags)
 {
+	s->keys_changed = true;
 	new_dnskey(s, &s->zone_name[zone], flags, s->node[node].zone[zone].own);
 	sim_deliver_zone(s, node, zone, 100);
 }
@@ -1016,7 +1056,8 @@ static bool zone_done(struct sim *s, size_t node, size_t zone)
 
 	if (!s->node[node].is_up)
 		return true;
-	if (z == NULL || !z->gate_open || sim_count(z->cds) != s->nodes || sim_count(z->dnskey) != 2 * s->nodes || z->waiting[0] != '\0')
+	if (z == NULL || !z->gate_open || sim_count(z->cds) != s->nodes || sim_count(z->dnskey) != 2 * s->nodes ||
+	    z->waiting[0] != '\0')
 		return false;
 	for (size_t i = 0; i < z->member_count; i++)
 		others += z->member[i]->state == MSA_MEMBER_MEMBER;
@@ -1040,9 +1081,10 @@ void sim_explain(struct sim *s)
 
 			if (zone_done(s, i, z))
 				continue;
-			print_message("node %zu zone %zu at %lld s: waits for \"%s\", gate %d (%s), dnskey %zu, cds %zu\n", i, z,
-				      (long long)s->now_ms / 1000, zone == NULL ? "?" : zone->waiting, zone != NULL && zone->gate_open,
-				      zone == NULL ? "?" : zone->gate_why, zone == NULL ? 0 : sim_count(zone->dnskey),
-				      zone == NULL ? 0 : sim_count(zone->cds));
+			print_message(
+				"node %zu zone %zu at %lld s: waits for \"%s\", gate %d (%s), dnskey %zu, cds %zu\n", i,
+				z, (long long)s->now_ms / 1000, zone == NULL ? "?" : zone->waiting,
+				zone != NULL && zone->gate_open, zone == NULL ? "?" : zone->gate_why,
+				zone == NULL ? 0 : sim_count(zone->dnskey), zone == NULL ? 0 : sim_count(zone->cds));
 		}
 }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /**
  * @file
- * Many msad cores in one process: a fake clock, a network that loses, doubles, delays, damages and reorders raw octets, a
- * resolver with a table of secure RRsets, and per provider a combiner, a signer and a store. Everything comes from one seed.
- * Invariants are checked after each step; a violation fails the test.
+ * Many msad cores in one process: a fake clock, a network that loses, doubles, delays, damages and reorders raw octets,
+ * a resolver with a table of secure RRsets, and per provider a combiner, a signer and a store. Everything comes from
+ * one seed. Invariants are checked after each step; a violation fails the test.
  */
 #ifndef SIM_WORLD_H
 #define SIM_WORLD_H
@@ -17,12 +17,13 @@
 #define SIM_ZONES_MAX 4
 #define SIM_STALE_MAX 8
 
-struct sim_zone { /* of one node: what its combiner and signer have */
+struct sim_zone {      /* of one node: what its combiner and signer have */
 	bool has_zone; /* the owner's zone has arrived */
-	struct msp_rrset *own, *put_dnskey, *put_cds;
+	struct msp_rrset *own, *put_dnskey, *put_cds, *orphans;
 	bool cds_on;
 	bool drops_foreign; /* a signer that does not obey */
-	bool view_lost;	    /* NOTIFY of the signer is lost: only a poll finds the new zone */
+	bool keeps_withdrawn;
+	bool view_lost; /* NOTIFY of the signer is lost: only a poll finds the new zone */
 	uint32_t serial;
 	uint64_t combines, signer_commands;
 	bool gate_was_open;
@@ -36,10 +37,10 @@ struct sim_node {
 	struct msa_core *core;
 	struct msp_map saved; /* key -> struct entry */
 	int64_t skew_s;
-	unsigned life; /* counts restarts */
+	unsigned life;      /* counts restarts */
 	bool is_up, is_cut; /* cut: no packet in or out */
-	bool is_hidden;	    /* its names do not resolve */
-	unsigned group;	    /* partition: only equal numbers reach each other */
+	bool is_hidden;     /* its names do not resolve */
+	unsigned group;     /* partition: only equal numbers reach each other */
 	struct sim_zone zone[SIM_ZONES_MAX];
 	uint64_t sent[256]; /* by operation; pulls at 0 */
 	int64_t combiner_fails_until_ms;
@@ -53,15 +54,15 @@ struct sim {
 	struct msp_rand rand;
 	struct msp_log log;
 	int64_t now_ms;
-	unsigned loss, dup, damage, crash; /* per cent; damage per mille; crash per step and 10000 */
+	unsigned loss, dup, damage, crash, oom; /* per cent; damage, oom per mille; crash per step and 10000 */
 	uint32_t heartbeat_s;
-	bool is_verbose;
+	bool keys_changed;
 	struct msp_rr_scratch *scratch;
 	struct sim_ev **heap;
 	size_t heap_count, heap_size;
 	uint64_t order, request_id;
 	struct msp_map requests; /* request id -> exchange */
-	uint64_t steps, messages, crashes;
+	uint64_t steps, messages, crashes, ooms;
 	uint16_t tags[4096];
 	size_t tag_count;
 };
@@ -89,7 +90,8 @@ void sim_rekey(struct sim *s, size_t node);
 void sim_run(struct sim *s, int64_t ms);
 /** Run until the predicate holds; false when it does not within `ms`. */
 bool sim_until(struct sim *s, bool (*pred)(struct sim *s), int64_t ms);
-/** Everybody: member of everybody, union of keys served, gate open, CDS of everybody served. Counts only nodes that are up. */
+/** Everybody: member of everybody, union of keys served, gate open, CDS of everybody served. Counts only nodes that are
+ * up. */
 bool sim_all_done(struct sim *s);
 /** Print who waits for what. */
 void sim_explain(struct sim *s);

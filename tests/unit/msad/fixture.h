@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/** @file One core, "msa.a.test.", with peers b (OPERATIONAL), c (located, not greeted) and d (not located) in zone.example. */
+/** @file One core, "msa.a.test.", with peers b (OPERATIONAL), c (located, not greeted) and d (not located) in
+ * zone.example. */
 #ifndef MSAD_FIXTURE_H
 #define MSAD_FIXTURE_H
 
@@ -26,7 +27,7 @@ struct fx {
 	struct msp_name identity[FX__N], host[FX__N], zone;
 	struct msp_addr addr[FX__N];
 	struct msp_rrset *own, *hsync; /* keys of our signer, and the owner's word */
-	struct msa_actions out; /* of the last step */
+	struct msa_actions out;        /* of the last step */
 	int64_t now_ms;
 	uint64_t request_id, sequence;
 	struct msp_rr_scratch scratch;
@@ -36,7 +37,8 @@ struct fx {
 static inline void fx_step(struct fx *f, const struct msa_event *ev)
 {
 	msa_actions_clear(&f->out);
-	T_OK(msa_core_step(f->core, ev, (struct msp_mono){ f->now_ms }, (struct msp_wall){ FX_WALL + f->now_ms / 1000 }, &f->out));
+	T_OK(msa_core_step(f->core, ev, (struct msp_mono){ f->now_ms }, (struct msp_wall){ FX_WALL + f->now_ms / 1000 },
+			   &f->out));
 }
 
 static inline void fx_tick(struct fx *f, int64_t ms)
@@ -68,7 +70,9 @@ static inline void fx_view(struct fx *f)
 {
 	struct msa_event ev = { .kind = MSA_EV_ZONE };
 
-	ev.u.zone = (struct msa_zone_view){ .zone = f->zone, .serial = 7, .hsync = f->hsync, .dnskey = f->own, .max_ttl_s = 3600 };
+	ev.u.zone = (struct msa_zone_view){
+		.zone = f->zone, .serial = 7, .hsync = f->hsync, .dnskey = f->own, .max_ttl_s = 3600
+	};
 	fx_step(f, &ev);
 }
 
@@ -91,7 +95,8 @@ static inline struct msa_member *fx_member(struct fx *f, enum fx_who who)
 static inline uint64_t fx_lookup_id(const struct fx *f, const struct msp_name *name, uint16_t type)
 {
 	for (size_t i = 0; i < f->out.count; i++)
-		if (f->out.item[i].kind == MSA_ACT_LOOKUP && f->out.item[i].type == type && msp_name_equal(&f->out.item[i].name, name))
+		if (f->out.item[i].kind == MSA_ACT_LOOKUP && f->out.item[i].type == type &&
+		    msp_name_equal(&f->out.item[i].name, name))
 			return f->out.item[i].id;
 	return 0;
 }
@@ -145,15 +150,16 @@ static inline void fx_locate(struct fx *f, enum fx_who who, uint64_t uri_id)
 	fx_answer_lookup(f, key, MSP_LOOKUP_SECURE, set);
 }
 
-/* ---- messages to the core -------------------------------------------------------------------------------------------- */
+/* ---- messages to the core
+ * -------------------------------------------------------------------------------------------- */
 
 struct fx_message {
 	enum fx_who claims; /* TLV 1 */
 	enum fx_who signs;
 	bool no_signature, no_identity, no_instance, no_option;
 	uint8_t operation;
-	uint16_t qtype; /* 0 = SOA */
-	const struct msp_name *qname; /* NULL = the zone */
+	uint16_t qtype;                  /* 0 = SOA */
+	const struct msp_name *qname;    /* NULL = the zone */
 	const struct msp_name *identity; /* instead of claims */
 	const struct msp_name *peer_identity;
 	int64_t wall_offset_s;
@@ -192,8 +198,10 @@ static inline struct msp_span fx_build(struct fx *f, const struct fx_message *wa
 		ms.data_version = 99;
 		memset(ms.data_digest, 0x99, 32);
 	}
-	msp_msgw_init(&w, f->mem, sizeof(f->mem), 0x1234, want->opcode_query ? MSP_OPCODE_QUERY : MSP_OPCODE_NOTIFY, MSP_FLAG_AA);
-	msp_msgw_question(&w, want->qname != NULL ? want->qname : &f->zone, want->qtype != 0 ? want->qtype : MSP_TYPE_SOA, MSP_CLASS_IN);
+	msp_msgw_init(&w, f->mem, sizeof(f->mem), 0x1234, want->opcode_query ? MSP_OPCODE_QUERY : MSP_OPCODE_NOTIFY,
+		      MSP_FLAG_AA);
+	msp_msgw_question(&w, want->qname != NULL ? want->qname : &f->zone,
+			  want->qtype != 0 ? want->qtype : MSP_TYPE_SOA, MSP_CLASS_IN);
 	o = msp_optw_open(&w, 1232, 0, false);
 	if (want->raw_option.ptr != NULL)
 		msp_optw_add(&o, msp_numbers_default.opt_multisigner, want->raw_option);
@@ -203,7 +211,8 @@ static inline struct msp_span fx_build(struct fx *f, const struct fx_message *wa
 	T_OK(msp_msgw_finish(&w, &out));
 	len = out.len;
 	if (!want->no_signature)
-		T_OK(msp_sig0_sign(f->key[want->signs], (struct msp_wall){ FX_WALL + f->now_ms / 1000 + want->wall_offset_s },
+		T_OK(msp_sig0_sign(f->key[want->signs],
+				   (struct msp_wall){ FX_WALL + f->now_ms / 1000 + want->wall_offset_s },
 				   msp_span(NULL, 0), f->mem, &len, sizeof(f->mem)));
 	return msp_span(f->mem, len);
 }
@@ -239,7 +248,8 @@ static inline struct fx_reply fx_request(struct fx *f, struct msp_span octets, e
 	T_OK(msp_msg_parse(a->octets, &f->scratch, &r.msg, NULL));
 	r.rcode = r.msg.rcode;
 	r.is_signed = r.msg.sig0_at != 0;
-	r.has_ede = r.msg.edns.present && msp_edns_find(&r.msg.edns, MSP_OPT_EDE, &o) && msp_ede_parse(o.data, &ede) == MSP_OK;
+	r.has_ede = r.msg.edns.present && msp_edns_find(&r.msg.edns, MSP_OPT_EDE, &o) &&
+		    msp_ede_parse(o.data, &ede) == MSP_OK;
 	if (r.has_ede)
 		r.ede = ede.code;
 	r.has_option = r.msg.edns.present && msp_edns_find(&r.msg.edns, msp_numbers_default.opt_multisigner, &o) &&
@@ -247,7 +257,8 @@ static inline struct fx_reply fx_request(struct fx *f, struct msp_span octets, e
 	return r;
 }
 
-/* ---- set-up ---------------------------------------------------------------------------------------------------------- */
+/* ---- set-up
+ * ---------------------------------------------------------------------------------------------------------- */
 
 static inline void fx_hsync(struct fx *f, const char *fields, enum fx_who who)
 {
@@ -268,7 +279,9 @@ static inline struct fx *fx_new_bare(void)
 	static const char *const letter[FX__N] = { "a", "b", "c", "d", "x" };
 	struct fx *f = msp_alloc(1, sizeof(*f));
 	struct msa_zone_conf zone = { .signer_mode = MSA_SIGNER_COMMAND, .dnskey_ttl_s = 300 };
-	struct msa_core_conf conf = { .numbers = msp_numbers_default, .zones = &zone, .zone_count = 1, .heartbeat_s = 60 };
+	struct msa_core_conf conf = {
+		.numbers = msp_numbers_default, .zones = &zone, .zone_count = 1, .heartbeat_s = 60
+	};
 	struct msp_key *k = NULL;
 
 	assert_non_null(f);
@@ -320,7 +333,8 @@ static inline struct fx *fx_new(void)
 	fx_answer_lookup(f, id[FX_D], MSP_LOOKUP_INSECURE, NULL);
 	fx_locate(f, FX_B, id[FX_B]);
 	fx_locate(f, FX_C, id[FX_C]);
-	r = fx_request(f, fx_build(f, &(struct fx_message){ .claims = FX_B, .signs = FX_B, .operation = MSP_OP_HELLO }), FX_B);
+	r = fx_request(f, fx_build(f, &(struct fx_message){ .claims = FX_B, .signs = FX_B, .operation = MSP_OP_HELLO }),
+		       FX_B);
 	assert_int_equal(r.rcode, MSP_RCODE_NOERROR);
 	assert_true(r.is_signed && r.has_option);
 	assert_int_equal(fx_peer(f, FX_B)->link, MSA_LINK_OPERATIONAL);

@@ -135,7 +135,9 @@ static void rule_6_off_is_leaving_or_staging_by_history(void **state)
 static void rule_7_a_record_that_vanishes_while_on_counts_as_off(void **state)
 {
 	struct msp_name b = t_name("msa.b.test.");
-	struct msa_history on = { .ever_on = true, .last = MSA_LAST_ON, .nsmgmt = MSP_HSYNC_AGENT, .sign = MSP_HSYNC_YES };
+	struct msa_history on = {
+		.ever_on = true, .last = MSA_LAST_ON, .nsmgmt = MSP_HSYNC_AGENT, .sign = MSP_HSYNC_YES
+	};
 	struct msa_known known[] = { { &b, &on } };
 	struct msa_history after;
 	struct msa_group g;
@@ -168,7 +170,8 @@ static void rule_8_undefined_values_are_malformed(void **state)
 
 	(void)state;
 	/* STATE 3, NSMGMT 3, SIGN 0 and STATE 200, identity "b." */
-	make(LINES("ON AGENT YES msa.a.test.", "!030201016200", "!010301016200", "!010200016200", "!c80201016200"), NULL, 0, &g);
+	make(LINES("ON AGENT YES msa.a.test.", "!030201016200", "!010301016200", "!010200016200", "!c80201016200"),
+	     NULL, 0, &g);
 	assert_int_equal(g.count, 1);
 	assert_int_equal(g.malformed, 4);
 	assert_false(g.is_certain);
@@ -195,8 +198,9 @@ static void rule_10_participants_signers_leavers_stagers(void **state)
 	struct msa_group g;
 
 	(void)state;
-	make(LINES("ON AGENT YES msa.a.test.", "ON AGENT NO msa.b.test.", "OFF AGENT YES msa.c.test.", "OFF AGENT YES msa.d.test."), known,
-	     1, &g);
+	make(LINES("ON AGENT YES msa.a.test.", "ON AGENT NO msa.b.test.", "OFF AGENT YES msa.c.test.",
+		   "OFF AGENT YES msa.d.test."),
+	     known, 1, &g);
 	assert_true(msa_row_signs(row(&g, "msa.a.test.")));
 	assert_int_equal(row(&g, "msa.b.test.")->role, MSA_ROLE_PARTICIPANT);
 	assert_false(msa_row_signs(row(&g, "msa.b.test.")));

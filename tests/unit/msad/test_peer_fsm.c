@@ -4,21 +4,22 @@
 #include "peer_fsm.h"
 
 /* One walk for any table, given as next[state][event]; state 0 is "no cell". */
-#define WALK(table, states, events, first, state_name, event_name)                                             \
-	do {                                                                                                     \
+#define WALK(table, states, events, first, state_name, event_name)                                                     \
+	do {                                                                                                           \
 		bool reached[states] = { false }, leavable[states] = { false };                                        \
 		bool more = true;                                                                                      \
-                                                                                                                         \
+                                                                                                                       \
 		reached[first] = true;                                                                                 \
 		while (more) {                                                                                         \
 			more = false;                                                                                  \
 			for (unsigned s = 1; s < (states); s++)                                                        \
 				for (unsigned e = 0; e < (events); e++) {                                              \
 					unsigned next = (unsigned)table[s][e].next;                                    \
-                                                                                                                         \
-					assert_in_range(next, 0, (states) - 1);                                        \
+                                                                                                                       \
+					assert_in_range(next, 0, (states)-1);                                          \
 					if (next == 0) {                                                               \
-						assert_int_equal(table[s][e].actions, 0); /* nothing in an empty cell */ \
+						assert_int_equal(table[s][e].actions,                                  \
+								 0); /* nothing in an empty cell */                    \
 						continue;                                                              \
 					}                                                                              \
 					leavable[s] = leavable[s] || next != s;                                        \

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What a peer, or somebody who is none, may send; and that what is refused leaves no trace. PROTOCOL B.5, C.3, C.5, D.4, D.6 */
+/* What a peer, or somebody who is none, may send; and that what is refused leaves no trace. PROTOCOL B.5, C.3, C.5,
+ * D.4, D.6 */
 #include "fixture.h"
 
 #define EDE(name) msp_ede_code(&msp_numbers_default, MSP_EDE_##name)
@@ -45,13 +46,13 @@ static struct fx_reply refused_cheaply(struct fx *f, struct msp_span octets, enu
 }
 
 #define MESSAGE(...) fx_build(f, &(struct fx_message){ __VA_ARGS__ })
-#define EXPECT(r, code, ede_name)                        \
-	do {                                             \
-		struct fx_reply r_ = (r);                \
-		assert_false(r_.is_dropped);             \
-		assert_int_equal(r_.rcode, code);        \
-		assert_true(r_.has_ede);                 \
-		assert_int_equal(r_.ede, EDE(ede_name)); \
+#define EXPECT(r, code, ede_name)                                                                                      \
+	do {                                                                                                           \
+		struct fx_reply r_ = (r);                                                                              \
+		assert_false(r_.is_dropped);                                                                           \
+		assert_int_equal(r_.rcode, code);                                                                      \
+		assert_true(r_.has_ede);                                                                               \
+		assert_int_equal(r_.ede, EDE(ede_name));                                                               \
 	} while (0)
 
 static const uint8_t every_operation[] = { MSP_OP_HELLO, MSP_OP_HEARTBEAT, 128, 132, 133 };
@@ -67,8 +68,9 @@ static void forged_messages_are_refused(void **state)
 		/* Another key under the right name: the tag differs, so no key is known. */
 		T_OK(msp_key_generate(&f->host[FX_B], MSP_ALG_ED25519, 0, &wrong));
 		f->key[FX_B] = wrong;
-		EXPECT(refused_cheaply(f, MESSAGE(.claims = FX_B, .signs = FX_B, .operation = every_operation[i]), FX_B), MSP_RCODE_BADKEY,
-		       SIG0_KEY_UNKNOWN);
+		EXPECT(refused_cheaply(f, MESSAGE(.claims = FX_B, .signs = FX_B, .operation = every_operation[i]),
+				       FX_B),
+		       MSP_RCODE_BADKEY, SIG0_KEY_UNKNOWN);
 		msp_key_free(&wrong);
 		f->key[FX_B] = right;
 	}
@@ -147,17 +149,21 @@ static void an_older_sequence_is_refused(void **state)
 
 	(void)state;
 	f->sequence = 10;
-	assert_int_equal(fx_request(f, MESSAGE(.claims = FX_B, .signs = FX_B, .operation = MSP_OP_HEARTBEAT), FX_B).rcode,
-			 MSP_RCODE_NOERROR);
-	EXPECT(refused(f, MESSAGE(.claims = FX_B, .signs = FX_B, .operation = MSP_OP_HEARTBEAT, .sequence = 10), FX_B), MSP_RCODE_NOTAUTH,
-	       SIG0_REPLAY);
-	EXPECT(refused(f, MESSAGE(.claims = FX_B, .signs = FX_B, .operation = MSP_OP_HELLO, .sequence = 5), FX_B), MSP_RCODE_NOTAUTH,
-	       SIG0_REPLAY);
-	EXPECT(refused(f, MESSAGE(.claims = FX_B, .signs = FX_B, .operation = MSP_OP_HELLO, .epoch = FX_WALL - 1, .sequence = 99), FX_B),
+	assert_int_equal(
+		fx_request(f, MESSAGE(.claims = FX_B, .signs = FX_B, .operation = MSP_OP_HEARTBEAT), FX_B).rcode,
+		MSP_RCODE_NOERROR);
+	EXPECT(refused(f, MESSAGE(.claims = FX_B, .signs = FX_B, .operation = MSP_OP_HEARTBEAT, .sequence = 10), FX_B),
+	       MSP_RCODE_NOTAUTH, SIG0_REPLAY);
+	EXPECT(refused(f, MESSAGE(.claims = FX_B, .signs = FX_B, .operation = MSP_OP_HELLO, .sequence = 5), FX_B),
+	       MSP_RCODE_NOTAUTH, SIG0_REPLAY);
+	EXPECT(refused(f,
+		       MESSAGE(.claims = FX_B, .signs = FX_B, .operation = MSP_OP_HELLO, .epoch = FX_WALL - 1,
+			       .sequence = 99),
+		       FX_B),
 	       MSP_RCODE_NOTAUTH, SIG0_REPLAY);
 	/* Who has sent TLV 4 once cannot leave it out. */
-	EXPECT(refused(f, MESSAGE(.claims = FX_B, .signs = FX_B, .operation = MSP_OP_HELLO, .no_instance = true), FX_B), MSP_RCODE_NOTAUTH,
-	       SIG0_REPLAY);
+	EXPECT(refused(f, MESSAGE(.claims = FX_B, .signs = FX_B, .operation = MSP_OP_HELLO, .no_instance = true), FX_B),
+	       MSP_RCODE_NOTAUTH, SIG0_REPLAY);
 	fx_free(&f);
 }
 
@@ -166,12 +172,19 @@ static void expired_and_future_signatures_are_refused(void **state)
 	struct fx *f = fx_new();
 
 	(void)state;
-	EXPECT(refused_cheaply(f, MESSAGE(.claims = FX_B, .signs = FX_B, .operation = MSP_OP_HELLO, .wall_offset_s = -311), FX_B),
+	EXPECT(refused_cheaply(f,
+			       MESSAGE(.claims = FX_B, .signs = FX_B, .operation = MSP_OP_HELLO, .wall_offset_s = -311),
+			       FX_B),
 	       MSP_RCODE_NOTAUTH, SIG0_BAD_TIME);
-	EXPECT(refused_cheaply(f, MESSAGE(.claims = FX_B, .signs = FX_B, .operation = MSP_OP_HELLO, .wall_offset_s = 311), FX_B),
+	EXPECT(refused_cheaply(f,
+			       MESSAGE(.claims = FX_B, .signs = FX_B, .operation = MSP_OP_HELLO, .wall_offset_s = 311),
+			       FX_B),
 	       MSP_RCODE_NOTAUTH, SIG0_BAD_TIME);
-	assert_int_equal(fx_request(f, MESSAGE(.claims = FX_B, .signs = FX_B, .operation = MSP_OP_HELLO, .wall_offset_s = -300), FX_B).rcode,
-			 MSP_RCODE_NOERROR);
+	assert_int_equal(
+		fx_request(f, MESSAGE(.claims = FX_B, .signs = FX_B, .operation = MSP_OP_HELLO, .wall_offset_s = -300),
+			   FX_B)
+			.rcode,
+		MSP_RCODE_NOERROR);
 	fx_free(&f);
 }
 
@@ -182,9 +195,14 @@ static void unsigned_messages_are_refused(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(every_operation); i++) {
-		EXPECT(refused_cheaply(f, MESSAGE(.claims = FX_B, .no_signature = true, .operation = every_operation[i]), FX_B),
+		EXPECT(refused_cheaply(f,
+				       MESSAGE(.claims = FX_B, .no_signature = true, .operation = every_operation[i]),
+				       FX_B),
 		       MSP_RCODE_REFUSED, SIG0_REQUIRED);
-		EXPECT(refused_cheaply(f, MESSAGE(.no_identity = true, .no_signature = true, .operation = every_operation[i]), FX_B),
+		EXPECT(refused_cheaply(f,
+				       MESSAGE(.no_identity = true, .no_signature = true,
+					       .operation = every_operation[i]),
+				       FX_B),
 		       MSP_RCODE_REFUSED, SIG0_REQUIRED);
 	}
 	fx_free(&f);
@@ -198,7 +216,8 @@ static void content_before_authentication_changes_nothing(void **state)
 
 	(void)state;
 	/* An unsigned DATA with every TLV that could matter. */
-	EXPECT(refused_cheaply(f, MESSAGE(.claims = FX_B, .no_signature = true, .operation = 128, .other_group = true), FX_B),
+	EXPECT(refused_cheaply(f, MESSAGE(.claims = FX_B, .no_signature = true, .operation = 128, .other_group = true),
+			       FX_B),
 	       MSP_RCODE_REFUSED, SIG0_REQUIRED);
 	/* Unknown TLVs, as many as fit: ignored, then the missing signature. */
 	memset(option, 0, sizeof(option));
@@ -208,17 +227,30 @@ static void content_before_authentication_changes_nothing(void **state)
 		option[n + 1] = (uint8_t)t;
 		option[n + 3] = 36;
 	}
-	assert_int_not_equal(refused_cheaply(f, MESSAGE(.no_signature = true, .raw_option = msp_span(option, n)), FX_B).rcode,
-			     MSP_RCODE_NOERROR);
-	/* Malformed: a length that runs over the end; a TLV of the wrong size; a critical unknown one; operation 0; too short. */
-	assert_int_equal(refused_cheaply(f, MESSAGE(.no_signature = true, .raw_option = msp_span("\1\1\1\0\0\1\0\xff", 8)), FX_B).rcode,
+	assert_int_not_equal(
+		refused_cheaply(f, MESSAGE(.no_signature = true, .raw_option = msp_span(option, n)), FX_B).rcode,
+		MSP_RCODE_NOERROR);
+	/* Malformed: a length that runs over the end; a TLV of the wrong size; a critical unknown one; operation 0; too
+	 * short. */
+	assert_int_equal(refused_cheaply(f,
+					 MESSAGE(.no_signature = true, .raw_option = msp_span("\1\1\1\0\0\1\0\xff", 8)),
+					 FX_B)
+				 .rcode,
 			 MSP_RCODE_FORMERR);
-	assert_int_equal(refused_cheaply(f, MESSAGE(.no_signature = true, .raw_option = msp_span("\1\1\1\0\0\3\0\1\1", 9)), FX_B).rcode,
+	assert_int_equal(refused_cheaply(f,
+					 MESSAGE(.no_signature = true, .raw_option = msp_span("\1\1\1\0\0\3\0\1\1", 9)),
+					 FX_B)
+				 .rcode,
 			 MSP_RCODE_FORMERR);
-	assert_int_equal(refused_cheaply(f, MESSAGE(.no_signature = true, .raw_option = msp_span("\1\1\1\0\x80\x63\0\0", 8)), FX_B).rcode,
+	assert_int_equal(
+		refused_cheaply(f, MESSAGE(.no_signature = true, .raw_option = msp_span("\1\1\1\0\x80\x63\0\0", 8)),
+				FX_B)
+			.rcode,
+		MSP_RCODE_FORMERR);
+	assert_int_equal(refused_cheaply(f, MESSAGE(.signs = FX_B, .raw_option = msp_span("\0\1\1\0", 4)), FX_B).rcode,
 			 MSP_RCODE_FORMERR);
-	assert_int_equal(refused_cheaply(f, MESSAGE(.signs = FX_B, .raw_option = msp_span("\0\1\1\0", 4)), FX_B).rcode, MSP_RCODE_FORMERR);
-	assert_int_equal(refused_cheaply(f, MESSAGE(.signs = FX_B, .raw_option = msp_span("\1\1", 2)), FX_B).rcode, MSP_RCODE_FORMERR);
+	assert_int_equal(refused_cheaply(f, MESSAGE(.signs = FX_B, .raw_option = msp_span("\1\1", 2)), FX_B).rcode,
+			 MSP_RCODE_FORMERR);
 	fx_free(&f);
 }
 
@@ -231,7 +263,9 @@ static void a_zone_we_do_not_have_is_refused(void **state)
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
 		struct msp_name n = t_name(names[i]);
 
-		EXPECT(refused_cheaply(f, MESSAGE(.claims = FX_B, .signs = FX_B, .operation = MSP_OP_HELLO, .qname = &n), FX_B),
+		EXPECT(refused_cheaply(f,
+				       MESSAGE(.claims = FX_B, .signs = FX_B, .operation = MSP_OP_HELLO, .qname = &n),
+				       FX_B),
 		       MSP_RCODE_REFUSED, MSA_ZONE_UNKNOWN);
 	}
 	fx_free(&f);
@@ -242,26 +276,55 @@ static void an_identity_outside_hsync_is_refused_without_a_lookup(void **state)
 	struct fx *f = fx_new();
 
 	(void)state;
-	EXPECT(refused_cheaply(f, MESSAGE(.claims = FX_X, .signs = FX_X, .operation = MSP_OP_HELLO), FX_X), MSP_RCODE_REFUSED,
-	       MSA_NOT_DESIGNATED);
+	EXPECT(refused_cheaply(f, MESSAGE(.claims = FX_X, .signs = FX_X, .operation = MSP_OP_HELLO), FX_X),
+	       MSP_RCODE_REFUSED, MSA_NOT_DESIGNATED);
 	assert_int_equal(fx_count(f, MSA_ACT_LOOKUP), 0);
-	EXPECT(refused_cheaply(f, MESSAGE(.no_identity = true, .signs = FX_X, .operation = MSP_OP_HELLO), FX_X), MSP_RCODE_REFUSED,
-	       MSA_NOT_DESIGNATED);
+	EXPECT(refused_cheaply(f, MESSAGE(.no_identity = true, .signs = FX_X, .operation = MSP_OP_HELLO), FX_X),
+	       MSP_RCODE_REFUSED, MSA_NOT_DESIGNATED);
 	assert_int_equal(fx_count(f, MSA_ACT_LOOKUP), 0);
+	fx_free(&f);
+}
+
+static void a_peer_that_left_hsync_is_refused(void **state)
+{
+	struct fx *f = fx_new();
+
+	(void)state;
+	for (unsigned look = 0; look < 2; look++) { /* OFF first, then gone */
+		msp_rrset_free(&f->hsync);
+		T_OK(msp_rrset_new(&f->zone, MSP_TYPE_HSYNC_DEFAULT, 300, &f->hsync));
+		fx_hsync(f, "ON AGENT YES", FX_A);
+		fx_hsync(f, "ON AGENT YES", FX_C);
+		if (look == 0)
+			fx_hsync(f, "OFF AGENT YES", FX_B);
+		fx_view(f);
+		if (look == 0)
+			assert_int_equal(fx_request(f,
+						    MESSAGE(.claims = FX_B, .signs = FX_B, .operation = MSP_OP_HELLO),
+						    FX_B)
+						 .rcode,
+					 MSP_RCODE_NOERROR); /* a leaver is still spoken to (D.8) */
+	}
+	assert_int_equal(fx_peer(f, FX_B)->link, MSA_LINK_LEGACY);
+	EXPECT(refused_cheaply(f, MESSAGE(.claims = FX_B, .signs = FX_B, .operation = MSP_OP_HELLO), FX_B),
+	       MSP_RCODE_REFUSED, MSA_NOT_DESIGNATED);
+	EXPECT(refused_cheaply(f, MESSAGE(.no_identity = true, .signs = FX_B, .operation = MSP_OP_HELLO), FX_B),
+	       MSP_RCODE_REFUSED, MSA_NOT_DESIGNATED);
 	fx_free(&f);
 }
 
 static void a_suffix_without_a_label_boundary_is_another_name(void **state)
 {
 	struct fx *f = fx_new();
-	static const char *const names[] = { "evil-msa.b.test.", "xmsa.b.test.", "sub.msa.b.test.", "b.test.", "msa.b.test.evil." };
+	static const char *const names[] = { "evil-msa.b.test.", "xmsa.b.test.", "sub.msa.b.test.", "b.test.",
+					     "msa.b.test.evil." };
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
 		struct msp_name n = t_name(names[i]);
 
-		EXPECT(refused_cheaply(f, MESSAGE(.identity = &n, .signs = FX_B, .operation = MSP_OP_HELLO), FX_B), MSP_RCODE_REFUSED,
-		       MSA_NOT_DESIGNATED);
+		EXPECT(refused_cheaply(f, MESSAGE(.identity = &n, .signs = FX_B, .operation = MSP_OP_HELLO), FX_B),
+		       MSP_RCODE_REFUSED, MSA_NOT_DESIGNATED);
 	}
 	fx_free(&f);
 }
@@ -272,15 +335,17 @@ static void an_identity_is_not_taken_from_the_body(void **state)
 
 	(void)state;
 	/* c is a peer with a good key, and says that it is b; then the other way round. */
-	EXPECT(refused_cheaply(f, MESSAGE(.claims = FX_B, .signs = FX_C, .operation = MSP_OP_HELLO), FX_C), MSP_RCODE_BADKEY,
-	       SIG0_KEY_UNKNOWN);
-	EXPECT(refused_cheaply(f, MESSAGE(.claims = FX_C, .signs = FX_B, .operation = MSP_OP_HELLO), FX_B), MSP_RCODE_BADKEY,
-	       SIG0_KEY_UNKNOWN);
+	EXPECT(refused_cheaply(f, MESSAGE(.claims = FX_B, .signs = FX_C, .operation = MSP_OP_HELLO), FX_C),
+	       MSP_RCODE_BADKEY, SIG0_KEY_UNKNOWN);
+	EXPECT(refused_cheaply(f, MESSAGE(.claims = FX_C, .signs = FX_B, .operation = MSP_OP_HELLO), FX_B),
+	       MSP_RCODE_BADKEY, SIG0_KEY_UNKNOWN);
 	/* A stranger as b. */
-	EXPECT(refused_cheaply(f, MESSAGE(.claims = FX_B, .signs = FX_X, .operation = 128), FX_X), MSP_RCODE_BADKEY, SIG0_KEY_UNKNOWN);
+	EXPECT(refused_cheaply(f, MESSAGE(.claims = FX_B, .signs = FX_X, .operation = 128), FX_X), MSP_RCODE_BADKEY,
+	       SIG0_KEY_UNKNOWN);
 	/* We ourselves, reflected. */
-	assert_int_equal(refused_cheaply(f, MESSAGE(.claims = FX_A, .signs = FX_A, .operation = MSP_OP_HELLO), FX_B).rcode,
-			 MSP_RCODE_REFUSED);
+	assert_int_equal(
+		refused_cheaply(f, MESSAGE(.claims = FX_A, .signs = FX_A, .operation = MSP_OP_HELLO), FX_B).rcode,
+		MSP_RCODE_REFUSED);
 	fx_free(&f);
 }
 
@@ -289,11 +354,14 @@ static void a_peer_whose_key_is_not_known_is_told_so_and_looked_up(void **state)
 	struct fx *f = fx_new();
 
 	(void)state;
-	EXPECT(refused_cheaply(f, MESSAGE(.claims = FX_D, .signs = FX_D, .operation = MSP_OP_HELLO), FX_D), MSP_RCODE_REFUSED, MSA_NOT_READY);
+	EXPECT(refused_cheaply(f, MESSAGE(.claims = FX_D, .signs = FX_D, .operation = MSP_OP_HELLO), FX_D),
+	       MSP_RCODE_REFUSED, MSA_NOT_READY);
 	f->now_ms += 20000;
-	EXPECT(fx_request(f, MESSAGE(.claims = FX_D, .signs = FX_D, .operation = MSP_OP_HELLO), FX_D), MSP_RCODE_REFUSED, MSA_NOT_READY);
+	EXPECT(fx_request(f, MESSAGE(.claims = FX_D, .signs = FX_D, .operation = MSP_OP_HELLO), FX_D),
+	       MSP_RCODE_REFUSED, MSA_NOT_READY);
 	assert_true(fx_count(f, MSA_ACT_LOOKUP) >= 1); /* D.4 step 5 */
-	EXPECT(fx_request(f, MESSAGE(.claims = FX_D, .signs = FX_D, .operation = MSP_OP_HELLO), FX_D), MSP_RCODE_REFUSED, MSA_NOT_READY);
+	EXPECT(fx_request(f, MESSAGE(.claims = FX_D, .signs = FX_D, .operation = MSP_OP_HELLO), FX_D),
+	       MSP_RCODE_REFUSED, MSA_NOT_READY);
 	assert_int_equal(fx_count(f, MSA_ACT_LOOKUP), 0); /* and not once per message */
 	fx_free(&f);
 }
@@ -303,8 +371,10 @@ static void a_heartbeat_before_hello_is_refused(void **state)
 	struct fx *f = fx_new();
 
 	(void)state;
-	EXPECT(refused(f, MESSAGE(.claims = FX_C, .signs = FX_C, .operation = MSP_OP_HEARTBEAT), FX_C), MSP_RCODE_REFUSED, MSA_NOT_READY);
-	EXPECT(refused(f, MESSAGE(.claims = FX_C, .signs = FX_C, .operation = 128), FX_C), MSP_RCODE_REFUSED, MSA_NOT_READY);
+	EXPECT(refused(f, MESSAGE(.claims = FX_C, .signs = FX_C, .operation = MSP_OP_HEARTBEAT), FX_C),
+	       MSP_RCODE_REFUSED, MSA_NOT_READY);
+	EXPECT(refused(f, MESSAGE(.claims = FX_C, .signs = FX_C, .operation = 128), FX_C), MSP_RCODE_REFUSED,
+	       MSA_NOT_READY);
 	fx_free(&f);
 }
 
@@ -313,7 +383,10 @@ static void a_message_for_somebody_else_is_refused(void **state)
 	struct fx *f = fx_new();
 
 	(void)state;
-	EXPECT(refused(f, MESSAGE(.claims = FX_B, .signs = FX_B, .operation = MSP_OP_HELLO, .peer_identity = &f->identity[FX_C]), FX_B),
+	EXPECT(refused(f,
+		       MESSAGE(.claims = FX_B, .signs = FX_B, .operation = MSP_OP_HELLO,
+			       .peer_identity = &f->identity[FX_C]),
+		       FX_B),
 	       MSP_RCODE_REFUSED, MSA_STATE_CONFLICT);
 	fx_free(&f);
 }
@@ -343,9 +416,14 @@ static void unknown_operations_opcodes_and_questions_have_their_rcodes(void **st
 	struct msp_span m;
 
 	(void)state;
-	EXPECT(refused_cheaply(f, MESSAGE(.claims = FX_B, .signs = FX_B, .operation = 3), FX_B), MSP_RCODE_NOTIMP, MSA_UNKNOWN_OPERATION);
-	EXPECT(refused_cheaply(f, MESSAGE(.claims = FX_B, .signs = FX_B, .operation = 129), FX_B), MSP_RCODE_NOTIMP, MSA_UNKNOWN_OPERATION);
-	assert_int_equal(refused_cheaply(f, MESSAGE(.claims = FX_B, .signs = FX_B, .operation = 1, .qtype = MSP_TYPE_NS), FX_B).rcode,
+	EXPECT(refused_cheaply(f, MESSAGE(.claims = FX_B, .signs = FX_B, .operation = 3), FX_B), MSP_RCODE_NOTIMP,
+	       MSA_UNKNOWN_OPERATION);
+	EXPECT(refused_cheaply(f, MESSAGE(.claims = FX_B, .signs = FX_B, .operation = 129), FX_B), MSP_RCODE_NOTIMP,
+	       MSA_UNKNOWN_OPERATION);
+	assert_int_equal(refused_cheaply(f,
+					 MESSAGE(.claims = FX_B, .signs = FX_B, .operation = 1, .qtype = MSP_TYPE_NS),
+					 FX_B)
+				 .rcode,
 			 MSP_RCODE_FORMERR);
 	assert_int_equal(refused_cheaply(f, MESSAGE(.signs = FX_B, .no_option = true), FX_B).rcode, MSP_RCODE_REFUSED);
 	m = MESSAGE(.claims = FX_B, .no_signature = true, .operation = 1);
@@ -383,14 +461,16 @@ static void hellos_of_one_source_have_a_budget(void **state)
 
 	(void)state;
 	for (unsigned i = 0; i < 60; i++) {
-		struct fx_reply r = refused_cheaply(f, MESSAGE(.claims = FX_X, .signs = FX_X, .operation = MSP_OP_HELLO), FX_X);
+		struct fx_reply r =
+			refused_cheaply(f, MESSAGE(.claims = FX_X, .signs = FX_X, .operation = MSP_OP_HELLO), FX_X);
 
 		blocked += r.ede == MSP_EDE_BLOCKED;
 		assert_true(r.ede != MSP_EDE_BLOCKED || !r.is_signed);
 	}
 	assert_int_equal(blocked, 40); /* burst 20 */
 	/* Others are not hurt. */
-	assert_int_equal(fx_request(f, MESSAGE(.claims = FX_B, .signs = FX_B, .operation = MSP_OP_HELLO), FX_B).rcode, MSP_RCODE_NOERROR);
+	assert_int_equal(fx_request(f, MESSAGE(.claims = FX_B, .signs = FX_B, .operation = MSP_OP_HELLO), FX_B).rcode,
+			 MSP_RCODE_NOERROR);
 	fx_free(&f);
 }
 
@@ -421,7 +501,10 @@ static void answers_to_the_unverified_are_signed_within_a_budget(void **state)
 
 	(void)state;
 	for (unsigned i = 0; i < 100; i++)
-		is_signed += refused_cheaply(f, MESSAGE(.claims = FX_B, .no_signature = true, .operation = MSP_OP_HEARTBEAT), FX_X).is_signed;
+		is_signed +=
+			refused_cheaply(f, MESSAGE(.claims = FX_B, .no_signature = true, .operation = MSP_OP_HEARTBEAT),
+					FX_X)
+				.is_signed;
 	assert_int_equal(is_signed, 10);
 	fx_free(&f);
 }
@@ -443,7 +526,8 @@ static void without_edns_there_is_no_edns_in_the_answer(void **state)
 	fx_free(&f);
 }
 
-/* ---- pull ------------------------------------------------------------------------------------------------------------ */
+/* ---- pull
+ * ------------------------------------------------------------------------------------------------------------ */
 
 static void a_listed_peer_can_pull_and_nobody_else(void **state)
 {
@@ -462,23 +546,36 @@ static void a_listed_peer_can_pull_and_nobody_else(void **state)
 	r = fx_request(f, MESSAGE(.signs = FX_C, .opcode_query = 1, .qname = &name, .qtype = MSP_TYPE_NS), FX_C);
 	assert_int_equal(r.rcode, MSP_RCODE_NOERROR); /* nothing configured: NODATA */
 	assert_int_equal(r.msg.count[MSP_SEC_ANSWER], 0);
-	EXPECT(refused_cheaply(f, MESSAGE(.signs = FX_X, .opcode_query = 1, .qname = &name, .qtype = MSP_TYPE_DNSKEY), FX_X),
+	EXPECT(refused_cheaply(f, MESSAGE(.signs = FX_X, .opcode_query = 1, .qname = &name, .qtype = MSP_TYPE_DNSKEY),
+			       FX_X),
 	       MSP_RCODE_REFUSED, MSA_NOT_READY); /* it could be d, whose HOST is not known */
-	EXPECT(refused_cheaply(f, MESSAGE(.no_signature = true, .opcode_query = 1, .qname = &name, .qtype = MSP_TYPE_DNSKEY), FX_B),
+	EXPECT(refused_cheaply(f,
+			       MESSAGE(.no_signature = true, .opcode_query = 1, .qname = &name,
+				       .qtype = MSP_TYPE_DNSKEY),
+			       FX_B),
 	       MSP_RCODE_REFUSED, SIG0_REQUIRED);
-	assert_int_equal(refused_cheaply(f, MESSAGE(.signs = FX_B, .opcode_query = 1, .qname = &name, .qtype = MSP_TYPE_SOA), FX_B).rcode,
-			 MSP_RCODE_REFUSED);
+	assert_int_equal(
+		refused_cheaply(f, MESSAGE(.signs = FX_B, .opcode_query = 1, .qname = &name, .qtype = MSP_TYPE_SOA),
+				FX_B)
+			.rcode,
+		MSP_RCODE_REFUSED);
 	/* Wrong names: another zone, another agent, no label boundary. */
 	T_OK(msp_name_concat(&f->zone, &f->identity[FX_B], &other));
-	EXPECT(refused_cheaply(f, MESSAGE(.signs = FX_B, .opcode_query = 1, .qname = &other, .qtype = MSP_TYPE_DNSKEY), FX_B),
+	EXPECT(refused_cheaply(f, MESSAGE(.signs = FX_B, .opcode_query = 1, .qname = &other, .qtype = MSP_TYPE_DNSKEY),
+			       FX_B),
 	       MSP_RCODE_REFUSED, MSA_ZONE_UNKNOWN);
 	other = t_name("xzone.example.msa.a.test.");
-	EXPECT(refused_cheaply(f, MESSAGE(.signs = FX_B, .opcode_query = 1, .qname = &other, .qtype = MSP_TYPE_DNSKEY), FX_B),
+	EXPECT(refused_cheaply(f, MESSAGE(.signs = FX_B, .opcode_query = 1, .qname = &other, .qtype = MSP_TYPE_DNSKEY),
+			       FX_B),
 	       MSP_RCODE_REFUSED, MSA_ZONE_UNKNOWN);
 	other = t_name("zone.examplemsa.a.test.");
-	EXPECT(refused_cheaply(f, MESSAGE(.signs = FX_B, .opcode_query = 1, .qname = &other, .qtype = MSP_TYPE_DNSKEY), FX_B),
+	EXPECT(refused_cheaply(f, MESSAGE(.signs = FX_B, .opcode_query = 1, .qname = &other, .qtype = MSP_TYPE_DNSKEY),
+			       FX_B),
 	       MSP_RCODE_REFUSED, MSA_ZONE_UNKNOWN);
-	EXPECT(refused_cheaply(f, MESSAGE(.signs = FX_B, .opcode_query = 1, .qname = &f->identity[FX_A], .qtype = MSP_TYPE_DNSKEY), FX_B),
+	EXPECT(refused_cheaply(f,
+			       MESSAGE(.signs = FX_B, .opcode_query = 1, .qname = &f->identity[FX_A],
+				       .qtype = MSP_TYPE_DNSKEY),
+			       FX_B),
 	       MSP_RCODE_REFUSED, MSA_ZONE_UNKNOWN);
 	fx_free(&f);
 }
@@ -496,6 +593,7 @@ int main(void)
 		cmocka_unit_test(content_before_authentication_changes_nothing),
 		cmocka_unit_test(a_zone_we_do_not_have_is_refused),
 		cmocka_unit_test(an_identity_outside_hsync_is_refused_without_a_lookup),
+		cmocka_unit_test(a_peer_that_left_hsync_is_refused),
 		cmocka_unit_test(a_suffix_without_a_label_boundary_is_another_name),
 		cmocka_unit_test(an_identity_is_not_taken_from_the_body),
 		cmocka_unit_test(a_peer_whose_key_is_not_known_is_told_so_and_looked_up),
