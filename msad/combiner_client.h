@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /**
  * @file
- * Hands instructions to a combiner: UPDATE + TSIG over TCP, one at a time for each zone.
- * @source PROTOCOL E.2 (idiom: delete RRset, add the full new set)
+ * Hands instructions to a combiner, UPDATE + TSIG over TCP, and reads them back by QUERY; one at a time for each zone.
+ * @source PROTOCOL E.2 (idiom: delete RRset, add the full new set), E.7
  */
 #ifndef MSAD_COMBINER_CLIENT_H
 #define MSAD_COMBINER_CLIENT_H
@@ -25,6 +25,12 @@ MSP_CHECKED enum msp_err msa_combiner_new(struct msp_loop *loop, const struct ms
 					  struct msa_combiner **out);
 /** @return MSP_OK, MSP_EBUSY (one is under way), MSP_ENOSPACE (over 64 KiB) */
 MSP_CHECKED enum msp_err msa_combiner_send(struct msa_combiner *c, uint64_t id, const struct msa_combine_set *sets, size_t count);
+
+/** Sets are NULL when there are none; all NULL on error. Borrowed during the call. */
+typedef void msa_read_fn(void *arg, const struct msp_name *zone, enum msp_err err, const struct msp_rrset *dnskey,
+			 const struct msp_rrset *cds, const struct msp_rrset *cdnskey, const char *why);
+/** Ask what it serves at the apex: in an unsigned owner's zone that is what was contributed (E.1, E.3). As `send` otherwise. */
+MSP_CHECKED enum msp_err msa_combiner_read(struct msa_combiner *c, bool with_cdnskey, msa_read_fn *done);
 void msa_combiner_free(struct msa_combiner **c);
 
 #endif

@@ -182,6 +182,9 @@ static void event(struct msa_core *c, const struct msa_event *ev)
 	case MSA_EV_ZONE_FAILED:
 		msa_zone_failed(c, &ev->u.zone_failed.zone, ev->u.zone_failed.why);
 		break;
+	case MSA_EV_READBACK:
+		msa_zone_readback(c, &ev->u.readback.zone, ev->u.readback.dnskey, ev->u.readback.cds, ev->u.readback.cdnskey);
+		break;
 	case MSA_EV_COMBINED:
 		p = msa_pend_find(c, ev->u.combined.id);
 		if (p != NULL && p->kind == MSA_PEND_COMBINE)
@@ -238,4 +241,12 @@ enum msp_err msa_core_step(struct msa_core *core, const struct msa_event *ev, st
 struct msp_mono msa_core_deadline(const struct msa_core *core)
 {
 	return core->heap == NULL ? MSP_MONO_NEVER : core->heap->at;
+}
+
+bool msa_core_has_put(const struct msa_core *core, const struct msp_name *zone)
+{
+	struct msp_name_key key = msp_name_key(zone);
+	const struct msa_zone *z = msp_map_get(&core->zones, msp_name_key_span(&key));
+
+	return z != NULL && z->has_put;
 }

@@ -92,6 +92,7 @@ enum msa_event_kind {
 	MSA_EV_LOOKUP,	   /* what came of MSA_ACT_LOOKUP */
 	MSA_EV_ZONE,	   /* our signer's zone was transferred */
 	MSA_EV_ZONE_FAILED, /* it could not be */
+	MSA_EV_READBACK,   /* what the combiner has of us, asked when nothing is stored about it (msa_core_has_put) */
 	MSA_EV_COMBINED,   /* what came of MSA_ACT_COMBINE */
 	MSA_EV_SIGNER	   /* what came of MSA_ACT_SIGNER */
 };
@@ -120,6 +121,10 @@ struct msa_event {
 			struct msp_name zone;
 			const char *why;
 		} zone_failed;
+		struct {
+			struct msp_name zone;
+			const struct msp_rrset *dnskey, *cds, *cdnskey; /* NULL = none; borrowed */
+		} readback;
 		struct {
 			struct msp_name zone;
 			uint64_t id; /* of MSA_ACT_COMBINE */
@@ -186,6 +191,13 @@ MSP_CHECKED enum msp_err msa_core_step(struct msa_core *core, const struct msa_e
 				       struct msa_actions *out);
 /** When the next MSA_EV_TICK is due; MSP_MONO_NEVER when nothing waits. */
 struct msp_mono msa_core_deadline(const struct msa_core *core);
+
+/**
+ * Whether it is known what this zone's combiner was given. When not (a first start, or the store was lost), the shell reads it
+ * back and hands it in as MSA_EV_READBACK before the first MSA_EV_ZONE: a foreign key that sits in the combiner must
+ * never be taken for one of our own signer's.
+ */
+bool msa_core_has_put(const struct msa_core *core, const struct msp_name *zone);
 
 /* ---- views for msctl and tests: each returns a new reference, NULL when out of memory --------------------------------- */
 

@@ -22,6 +22,8 @@
 #define STORE_BUCKET "core"
 #define SENDS_MAX 4096
 #define FAILURES_MAX 4096
+#define READ_RETRY_MS 500
+#define READ_RETRY_MAX_MS 60000
 
 /* A zone's hands: what fetches it, what instructs its combiner, what commands its signer. */
 struct zone {
@@ -31,6 +33,8 @@ struct zone {
 	struct msa_combiner *combiner;
 	struct msa_signer_job *job; /* under way */
 	uint64_t job_id;
+	struct msp_timer *read_timer; /* until the combiner was read back; NULL when there is no need */
+	uint64_t read_retry_ms;
 };
 
 /* A message under way to a peer. */
@@ -186,7 +190,8 @@ static void signer_done(void *arg, enum msp_err err, const char *why)
 
 	z->job = NULL;
 	feed(z->shell, &ev);
-	msa_fetch_kick(z->fetch, false, 0); /* only the served zone tells whether it obeyed */
+	if (z->fetch != NULL)
+		msa_fetch_kick(z->fetch, false, 0); /* only the served zone tells whether it obeyed */
 }
 
 static enum msp_err do_signer(struct msa_shell *s, const struct msa_action *a)
@@ -217,7 +222,8 @@ static enum msp_err do_transfer(struct msa_shell *s, const struct msa_action *a)
 
 	if (z == NULL)
 		return MSP_ENOTFOUND;
-	msa_fetch_kick(z->fetch, false, 0);
+	if (z->fetch != NULL)
+		msa_fetch_kick(z->fetch, false, 0);
 	return MSP_OK;
 }
 
@@ -430,7 +436,7 @@ static void on_notify(struct msa_shell *s, struct msp_req *req, const struct msp
 	bool has_hint = false, is_signed = false, is_allowed = false;
 	uint32_t hint = 0;
 
-	if (z != NULL && msp_notify_check(m, &s->scratch, &has_hint, &hint, &why) == MSP_OK && m->question.type == MSP_TYPE_SOA) {
+	if (z != NULL && z->fetch != NULL && msp_notify_check(m, &s->scratch, &has_hint, &hint, &why) == MSP_OK && m->question.type == MSP_TYPE_SOA) {
 		fetch = *msa_fetch_conf(z->fetch);
 		is_signed = m->tsig_at != 0 &&
 			    msp_tsig_verify_request(m, find_signer_key, &fetch, msp_wall_now(), &ctx, &error) == MSP_OK;
@@ -442,7 +448,9 @@ static void on_notify(struct msa_shell *s, struct msp_req *req, const struct msp
 	else
 		msp_log(s->log, MSP_LOG_INFO, "notify-refused", MSP_F_STR("zone", MSP_NAME(&m->question.name)),
 			MSP_F_STR("from", MSP_ADDR(msp_req_peer(req))),
-			MSP_F_STR("rule", z == NULL ? "zone is not configured" : "neither the signer's address nor its TSIG key"));
+			MSP_F_STR("rule", z == NULL ? "zone is not configured"
+					: z->fetch == NULL ? "not ready: the combiner has not been read back yet"
+							   : "neither the signer's address nor its TSIG key"));
 	s->notifies_refused += !is_allowed;
 	reply(req, m, is_allowed ? MSP_RCODE_NOERROR : MSP_RCODE_REFUSED, MSP_FLAG_AA, is_signed ? &ctx : NULL);
 	msp_tsig_ctx_fini(&ctx);
@@ -541,23 +549,75 @@ static enum msp_err open_servers(struct msa_shell *s, const struct msp_conf_list
 	return err;
 }
 
+static enum msp_err start_fetch(struct zone *z)
+{
+	struct msa_shell *s = z->shell;
+	struct msa_fetch_conf fetch = { .zone = z->conf->name, .signer = z->conf->signer.addr, .type_hsync = s->conf->numbers.type_hsync,
+					.tsig = msp_tsig_ring_get(s->ring, &z->conf->signer.tsig_key),
+					.poll_max_s = s->conf->zone_poll_max_s };
+
+	return msa_fetch_new(s->loop, &fetch, &s->rand, on_view, on_view_failed, s, &z->fetch);
+}
+
+/* Nothing is known of what the combiner was given: ask it first, and look at the zone only then (MSA_EV_READBACK). */
+static void read_later(struct zone *z, const char *why)
+{
+	struct msa_event ev = { .kind = MSA_EV_ZONE_FAILED, .u.zone_failed = { z->conf->name, why } };
+
+	z->read_retry_ms = z->read_retry_ms == 0 ? READ_RETRY_MS : z->read_retry_ms * 2;
+	if (z->read_retry_ms > READ_RETRY_MAX_MS)
+		z->read_retry_ms = READ_RETRY_MAX_MS;
+	msp_timer_start(z->read_timer, (uint64_t)msp_rand_jitter(&z->shell->rand, (int64_t)z->read_retry_ms, 20));
+	feed(z->shell, &ev);
+}
+
+static void on_read(void *arg, const struct msp_name *zone, enum msp_err err, const struct msp_rrset *dnskey, const struct msp_rrset *cds,
+		    const struct msp_rrset *cdnskey, const char *why)
+{
+	struct msa_event ev = { .kind = MSA_EV_READBACK, .u.readback = { *zone, dnskey, cds, cdnskey } };
+	struct zone *z = zone_of(arg, zone);
+	char text[400];
+
+	if (err == MSP_OK) {
+		feed(arg, &ev);
+		err = start_fetch(z);
+	}
+	if (err == MSP_OK) {
+		msp_timer_close(&z->read_timer);
+		return;
+	}
+	snprintf(text, sizeof(text), "reading the combiner back: %.300s", why[0] != '\0' ? why : msp_err_text(err));
+	read_later(z, text);
+}
+
+static void start_read(void *arg)
+{
+	struct zone *z = arg;
+	enum msp_err err = msa_combiner_read(z->combiner, z->conf->cdnskey, on_read);
+
+	if (err != MSP_OK)
+		read_later(z, msp_err_text(err));
+}
+
 static enum msp_err open_zone(struct msa_shell *s, struct zone *z, const struct msa_conf_zone *conf)
 {
-	struct msa_fetch_conf fetch = { .zone = conf->name, .signer = conf->signer.addr, .type_hsync = s->conf->numbers.type_hsync,
-					.tsig = msp_tsig_ring_get(s->ring, &conf->signer.tsig_key),
-					.poll_max_s = s->conf->zone_poll_max_s };
 	const struct msp_tsig_key *tsig = msp_tsig_ring_get(s->ring, &conf->combiner.tsig_key);
 	struct msp_name_key key = msp_name_key(&conf->name);
 	enum msp_err err;
 
 	z->shell = s;
 	z->conf = conf;
-	if (fetch.tsig == NULL || tsig == NULL)
+	if (msp_tsig_ring_get(s->ring, &conf->signer.tsig_key) == NULL || tsig == NULL)
 		return MSP_ECONF;
 	err = msp_map_put(&s->by_name, msp_name_key_span(&key), z, NULL);
 	if (err == MSP_OK)
 		err = msa_combiner_new(s->loop, &conf->name, &conf->combiner.addr, tsig, &s->rand, combined, s, &z->combiner);
-	return err == MSP_OK ? msa_fetch_new(s->loop, &fetch, &s->rand, on_view, on_view_failed, s, &z->fetch) : err;
+	if (err != MSP_OK || msa_core_has_put(s->core, &conf->name))
+		return err == MSP_OK ? start_fetch(z) : err;
+	err = msp_timer_new(s->loop, start_read, z, &z->read_timer);
+	if (err == MSP_OK)
+		msp_timer_start(z->read_timer, 0);
+	return err;
 }
 
 static enum msp_err open_zones(struct msa_shell *s)
@@ -648,6 +708,7 @@ void msa_shell_close(struct msa_shell **shell)
 	}
 	for (size_t i = 0; s->zones != NULL && i < s->conf->zones.count; i++) {
 		msa_fetch_free(&s->zones[i].fetch);
+		msp_timer_close(&s->zones[i].read_timer);
 		msa_combiner_free(&s->zones[i].combiner);
 		msa_signer_cancel(&s->zones[i].job);
 	}
@@ -702,6 +763,8 @@ enum msp_err msa_shell_refresh(struct msa_shell *s, const struct msp_name *zone)
 
 	if (z == NULL)
 		return MSP_ENOTFOUND;
+	if (z->fetch == NULL)
+		return MSP_ESTATE;
 	msa_fetch_kick(z->fetch, false, 0);
 	return MSP_OK;
 }

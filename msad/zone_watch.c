@@ -361,3 +361,28 @@ void msa_zone_failed(struct msa_core *c, const struct msp_name *zone, const char
 	snprintf(z->failed_why, sizeof(z->failed_why), "%s", why == NULL || why[0] == '\0' ? "failed" : why);
 	msa_core_touch_zone(c, z);
 }
+
+void msa_zone_readback(struct msa_core *c, const struct msp_name *zone, const struct msp_rrset *dnskey, const struct msp_rrset *cds,
+		       const struct msp_rrset *cdnskey)
+{
+	struct msa_zone *z = msa_core_find_zone(c, zone);
+	enum msp_err err;
+
+	if (z == NULL || z->has_put || (dnskey == NULL && cds == NULL && cdnskey == NULL))
+		return;
+	err = copy_set(dnskey, &z->put_dnskey);
+	if (err == MSP_OK)
+		err = copy_set(cds, &z->put_cds);
+	if (err == MSP_OK)
+		err = copy_set(cdnskey, &z->put_cdnskey);
+	if (err != MSP_OK) {
+		msa_core_note(c, err); /* has_put stays false: asked again at the next start */
+		return;
+	}
+	z->has_put = z->put_acked = true;
+	z->put_stored = msa_store_put(c, z);
+	msp_log(c->log, MSP_LOG_WARNING, "contributed-read-back", MSP_F_STR("zone", MSP_NAME(zone)),
+		MSP_F_U64("dnskey", z->put_dnskey == NULL ? 0 : z->put_dnskey->count),
+		MSP_F_U64("cds", z->put_cds == NULL ? 0 : z->put_cds->count),
+		MSP_F_STR("reason", "the combiner has contributions that are not in our store"));
+}

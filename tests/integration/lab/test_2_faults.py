@@ -121,6 +121,29 @@ def test_loss_in_one_direction_only_is_noticed_on_both_sides_and_heals(lab, deaf
     assert union_holds(lab)
 
 
+@pytest.mark.parametrize("p", PROVIDERS)
+def test_an_agent_that_lost_its_store_reads_its_combiner_back(lab, p):
+    """Foreign keys that sit in the combiner must not be taken for the own signer's, and must stay."""
+    agent, want = lab.host[f"{p}-msa"], instructed(lab, p)[0]
+    agent.kill()
+    for f in os.listdir(f"{agent.dir}/state"):
+        os.remove(f"{agent.dir}/state/{f}")
+    agent.start()
+
+    def settled():
+        shown = lab.msctl(f"{p}-msa", "zone", "show", ZONE)
+        whose = {r["owner"] for r in shown.get("keys", [])}
+        own = {r["key"] for r in shown.get("keys", []) if r["own"]}
+        return shown.get("state") == "in-sync" and len(whose) == 2 and own == {"".join(k.split()[3:]) for k in lab.keys()[p]}, shown
+    wait_for("keys are whose they are", settled, 60, 0.3)
+    for q in PROVIDERS:
+        reaches(lab, "GREEN", q, "b" if q == "a" else "a")
+    assert instructed(lab, p)[0] == want
+    with open(agent.log, errors="replace") as f:
+        assert "contributed-read-back" in f.read()
+    assert [r for r in lab.checks() if not r[1]] == []
+
+
 def set_ds(lab, rdata):
     """What the TLD says about the zone with B's agent in it."""
     tld, name = lab.host["tld"], identity("b")
