@@ -50,18 +50,25 @@ static enum msp_err judge(struct msa_combiner *c, struct msp_span answer, struct
 			(int)(ede.text.len < 120 ? ede.text.len : 120), ede.text.len > 0 ? (const char *)ede.text.ptr : "");
 }
 
+/* The exchange is over: what is it worth? */
+static enum msp_err conclude(struct msa_combiner *c, enum msp_err err, struct msp_span answer, struct msp_msg *out, struct msp_why *why)
+{
+	c->xchg = NULL;
+	if (err == MSP_OK)
+		err = judge(c, answer, out, why);
+	else
+		(void)msp_fail(why, err, "no answer from %s: %s", MSP_ADDR(&c->addr), msp_err_text(err));
+	msp_tsig_ctx_fini(&c->ctx);
+	return err;
+}
+
 static void answered(void *arg, enum msp_err err, struct msp_span answer)
 {
 	struct msa_combiner *c = arg;
 	struct msp_why why = { "" };
 	struct msp_msg m;
 
-	c->xchg = NULL;
-	if (err == MSP_OK)
-		err = judge(c, answer, &m, &why);
-	else
-		(void)msp_fail(&why, err, "UPDATE to %s: %s", MSP_ADDR(&c->addr), msp_err_text(err));
-	msp_tsig_ctx_fini(&c->ctx);
+	err = conclude(c, err, answer, &m, &why);
 	c->done(c->arg, &c->zone, c->id, err, why.text);
 }
 
@@ -144,14 +151,9 @@ static void read_answered(void *arg, enum msp_err err, struct msp_span answer)
 	struct msp_why why = { "" };
 	struct msp_msg m;
 
-	c->xchg = NULL;
-	if (err == MSP_OK)
-		err = judge(c, answer, &m, &why);
-	else
-		(void)msp_fail(&why, err, "QUERY to %s: %s", MSP_ADDR(&c->addr), msp_err_text(err));
+	err = conclude(c, err, answer, &m, &why);
 	if (err == MSP_OK)
 		err = collect(c, &m);
-	msp_tsig_ctx_fini(&c->ctx);
 	if (err == MSP_OK && ++c->read_at < c->read_count)
 		err = ask_next(c);
 	if (err != MSP_OK || c->read_at == c->read_count)

@@ -189,7 +189,9 @@ static const struct msp_tsig_key *find_key(void *arg, const struct msp_name *nam
 	return NULL;
 }
 
-static void refuse(struct msp_req *req, const struct msp_msg *m, const struct msp_tsig_key *key, unsigned rcode, enum msp_tsig_error tsig_error)
+/* ctx: the request was verified, so its refusal is signed (RFC 8945 5.3). */
+static void refuse(struct msp_req *req, const struct msp_msg *m, struct msp_tsig_ctx *ctx, const struct msp_tsig_key *key,
+		   unsigned rcode, enum msp_tsig_error tsig_error)
 {
 	uint8_t mem[2048];
 	struct msp_msgw w;
@@ -204,6 +206,8 @@ static void refuse(struct msp_req *req, const struct msp_msg *m, const struct ms
 	len = s.len;
 	if (tsig_error != MSP_TSIG_NOERROR &&
 	    msp_tsig_sign_error(m, key, tsig_error, msp_wall_now(), mem, &len, sizeof(mem)) != MSP_OK)
+		len = s.len;
+	if (ctx != NULL && msp_tsig_sign_response(ctx, msp_wall_now(), mem, &len, sizeof(mem)) != MSP_OK)
 		len = s.len;
 	msp_req_reply(&req, msp_span(mem, len));
 }
@@ -255,15 +259,17 @@ void msa_ident_answer(struct msa_ident *i, struct msp_req *req, const struct msp
 	bool is_transfer = m->question.type == MSP_TYPE_AXFR || m->question.type == MSP_TYPE_IXFR;
 
 	if (err == MSP_EUNSIGNED) {
-		refuse(req, m, NULL, MSP_RCODE_REFUSED, MSP_TSIG_NOERROR);
+		refuse(req, m, NULL, NULL, MSP_RCODE_REFUSED, MSP_TSIG_NOERROR);
 	} else if (err != MSP_OK) {
-		refuse(req, m, ctx.key, msp_err_rcode(err), error);
+		refuse(req, m, NULL, ctx.key, msp_err_rcode(err), error);
+	} else if (m->question.cls != MSP_CLASS_IN) {
+		refuse(req, m, &ctx, NULL, MSP_RCODE_REFUSED, MSP_TSIG_NOERROR);
 	} else if (m->question.type == MSP_TYPE_SOA || (m->question.type == MSP_TYPE_IXFR && !msp_req_is_tcp(req))) {
 		answer_soa(i, req, m, &ctx); /* IXFR over UDP: a single SOA sends the client to TCP (RFC 1995 2) */
 	} else if (is_transfer && msp_req_is_tcp(req)) {
 		answer_transfer(i, req, &ctx);
 	} else {
-		refuse(req, m, NULL, MSP_RCODE_REFUSED, MSP_TSIG_NOERROR);
+		refuse(req, m, &ctx, NULL, MSP_RCODE_REFUSED, MSP_TSIG_NOERROR);
 	}
 	msp_tsig_ctx_fini(&ctx);
 }

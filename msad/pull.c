@@ -12,6 +12,7 @@
 
 #define PULL_RETRY_S     2
 #define PULL_RETRY_MAX_S 600
+#define PULL_PACE_MS     1000 /* what a peer announces anew at every turn costs the store and the signer no more than this */
 #define PULL_RECORDS_MAX 64 /* per type; the checks allow fewer */
 
 static const uint16_t pull_type[3] = { MSP_TYPE_DNSKEY, MSP_TYPE_CDS, MSP_TYPE_NS };
@@ -27,12 +28,20 @@ static bool is_wanted(const struct msa_member *m)
 	       (m->held.version == 0 || !msa_same_digest(m->announced, m->held.digest));
 }
 
+/** When a pull may start: not right after another, whatever the peer announces. */
+static struct msp_mono due(const struct msa_member *m)
+{
+	struct msp_mono paced = msp_mono_add_ms(m->pull[0].since, PULL_PACE_MS);
+
+	return m->pull[0].since.ms == 0 || paced.ms < m->pull_next.ms ? m->pull_next : paced;
+}
+
 struct msp_mono msa_pull_next(const struct msa_member *m)
 {
 	struct msp_mono since = MSP_MONO_NEVER;
 
 	if (!is_running(m))
-		return is_wanted(m) ? m->pull_next : MSP_MONO_NEVER;
+		return is_wanted(m) ? due(m) : MSP_MONO_NEVER;
 	for (size_t i = 0; i < 3; i++)
 		if (m->pull[i].id != 0)
 			since = msp_mono_min(since, m->pull[i].since);
@@ -82,7 +91,7 @@ static bool send_query(struct msa_core *c, struct msa_member *m, size_t i)
 
 void msa_pull_look(struct msa_core *c, struct msa_member *m)
 {
-	if (is_running(m) || !is_wanted(m) || !msp_mono_reached(c->now, m->pull_next))
+	if (is_running(m) || !is_wanted(m) || !msp_mono_reached(c->now, due(m)))
 		return;
 	msa_contribution_fini(&m->pulled);
 	memcpy(m->pull_digest, m->announced, sizeof(m->pull_digest));

@@ -328,9 +328,10 @@ static void perform(struct msa_core *c, struct msa_request *r, struct msa_zone *
 		uint32_t quiet_s =
 			ms->has[MSP_TLV_INTERVAL] && ms->interval_s < 86400 ? ms->interval_s : 10 * c->heartbeat_s;
 
+		if (!(c->now.ms < p->bye_until.ms)) /* said once: a peer that goes on saying it fills no log */
+			msp_log(c->log, MSP_LOG_NOTICE, "peer-bye", MSP_F_STR("peer", MSP_NAME(&p->identity)),
+				MSP_F_U64("quiet_s", quiet_s));
 		p->bye_until = msp_mono_add_ms(c->now, (int64_t)quiet_s * 1000);
-		msp_log(c->log, MSP_LOG_NOTICE, "peer-bye", MSP_F_STR("peer", MSP_NAME(&p->identity)),
-			MSP_F_U64("quiet_s", quiet_s));
 		accept_answer(c, r, z);
 		return;
 	}

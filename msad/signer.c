@@ -53,9 +53,25 @@ struct msa_signer_step *msa_signer_step_add(struct msa_signer_plan *plan, const 
 	s->count = 0;
 	va_start(ap, program);
 	for (; arg != NULL && s->count < MSA_STEP_ARGS; arg = va_arg(ap, const char *))
-		snprintf(s->arg[s->count++], MSA_STEP_TEXT, "%s", arg);
+		if (snprintf(s->arg[s->count++], MSA_STEP_TEXT, "%s", arg) >= MSA_STEP_TEXT)
+			break;
 	va_end(ap);
-	return s;
+	if (arg == NULL)
+		return s;
+	plan->count--; /* half a command, or a cut path, is another command */
+	return NULL;
+}
+
+struct msp_name_text msa_signer_zone_text(const struct msp_name *zone)
+{
+	struct msp_name_text text = msp_name_text(zone);
+	size_t len = strlen(text.s);
+
+	if (text.s[0] != '-' || len + 4 > sizeof(text.s))
+		return text;
+	memmove(text.s + 4, text.s + 1, len); /* the final zero too */
+	memcpy(text.s, "\\045", 4);
+	return text;
 }
 
 struct msa_signer_job {

@@ -44,8 +44,10 @@ MSP_CHECKED enum msp_err msa_signer_plan_make(enum msa_adapter adapter, const st
 typedef enum msp_err msa_plan_fn(const struct msa_signer_tools *tools, const struct msp_name *zone, enum msa_signer_verb verb,
 				 const struct msp_rrset *keys, bool cdnskey, struct msa_signer_plan *out);
 msa_plan_fn msa_signer_plan_knot, msa_signer_plan_pdns;
-/** Append a command; returns its step, NULL when the plan is full. Arguments up to NULL; each is copied. */
+/** Append a command; returns its step, NULL when the plan is full or an argument does not fit. Arguments up to NULL; each is copied. */
 struct msa_signer_step *msa_signer_step_add(struct msa_signer_plan *plan, const char *program, ...);
+/** A zone's name as an argument. A first '-' is written \045: zone names are the customers', and no command may take one for an option. */
+struct msp_name_text msa_signer_zone_text(const struct msp_name *zone);
 
 typedef void msa_signer_done_fn(void *arg, enum msp_err err, const char *why);
 struct msa_signer_job;

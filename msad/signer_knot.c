@@ -12,7 +12,7 @@
 enum msp_err msa_signer_plan_knot(const struct msa_signer_tools *t, const struct msp_name *zone, enum msa_signer_verb verb,
 				  const struct msp_rrset *keys, bool cdnskey, struct msa_signer_plan *out)
 {
-	struct msp_name_text name = msp_name_text(zone);
+	struct msp_name_text name = msa_signer_zone_text(zone);
 	char tag[8];
 
 	(void)cdnskey; /* Knot publishes CDNSKEY along with CDS */

@@ -11,6 +11,7 @@
 #define RETRY_MIN_MS 1000
 #define RETRY_MAX_MS 60000
 #define TAGS_MAX 64
+#define APEX_RECORDS_MAX 4096 /* of one type: a set is kept sorted, so a huge one costs the square of its size */
 
 /* Apex sets kept, in the order of enum slot. */
 enum slot { SLOT_SOA, SLOT_HSYNC, SLOT_DNSKEY, SLOT_CDS, SLOT_CDNSKEY, SLOT_CSYNC, SLOT_NS, SLOT_DNSKEY_RRSIG, SLOT__N };
@@ -83,6 +84,8 @@ static enum msp_err keep(struct msa_fetch *f, const struct msp_rr *rr)
 		return MSP_OK;
 	if (f->g.set[slot] == NULL)
 		err = msp_rrset_new(&rr->owner, rr->type, rr->ttl, &f->g.set[slot]);
+	if (err == MSP_OK && f->g.set[slot]->count >= APEX_RECORDS_MAX)
+		err = MSP_ELIMIT;
 	return err == MSP_OK ? msp_rrset_add(f->g.set[slot], rr->rdata) : err;
 }
 

@@ -172,7 +172,30 @@ class TreeHost(Knot):
         write(f"{self.dir}/zone", "\n".join(lines + self.records()) + "\n")
 
 
-class Owner(Host):
+class Nsd(Host):
+    """nsd: authoritative, on its own address."""
+
+    def server_section(self):
+        d = self.dir
+        return f"""server:
+  ip-address: {self.addr}
+  zonesdir: "{d}"
+  database: ""
+  pidfile: "{d}/nsd.pid"
+  xfrdfile: "{d}/xfrd.state"
+  zonelistfile: "{d}/zone.list"
+  xfrdir: "{d}"
+  username: ""
+  server-count: 1
+  verbosity: 1
+  logfile: ""
+"""
+
+    def argv(self):
+        return ["/usr/sbin/nsd", "-d", "-c", f"{self.dir}/nsd.conf"]
+
+
+class Owner(Nsd):
     """The zone owner's primary: NSD, TSIG to each provider's combiner. Edits HSYNC, nothing else."""
 
     def __init__(self, lab):
@@ -185,19 +208,7 @@ class Owner(Host):
                        for k in ("owner-a.", "owner-b."))
         peers = "".join(f"  notify: {HOSTS[p + '-comb']} owner-{p}.\n  provide-xfr: {HOSTS[p + '-comb']} owner-{p}.\n"
                         for p in ("a", "b"))
-        write(f"{d}/nsd.conf", f"""server:
-  ip-address: {self.addr}
-  zonesdir: "{d}"
-  database: ""
-  pidfile: "{d}/nsd.pid"
-  xfrdfile: "{d}/xfrd.state"
-  zonelistfile: "{d}/zone.list"
-  xfrdir: "{d}"
-  username: ""
-  server-count: 1
-  verbosity: 1
-  logfile: ""
-remote-control:
+        write(f"{d}/nsd.conf", f"""{self.server_section()}remote-control:
   control-enable: yes
   control-interface: "{d}/nsd.sock"
 {keys}zone:
@@ -216,9 +227,6 @@ remote-control:
         lines += ["@ " + hsync_rdata(1, 1, 1, identity(p)) for p in providers]
         write(f"{self.dir}/zone", "\n".join(lines + list(extra)) + "\n")
         write(f"{self.dir}/serial", f"{self.serial}\n")
-
-    def argv(self):
-        return ["/usr/sbin/nsd", "-d", "-c", f"{self.dir}/nsd.conf"]
 
     def edit(self, providers, extra=()):
         """The owner's one act: another HSYNC RRset, a new serial, reload."""
@@ -329,7 +337,7 @@ dnssec-key-cache-ttl=0
         return [" ".join(r[:3]) + " " + "".join(r[3:]) for r in rows if r[2] == "2"]
 
 
-class NsdServer(Host):
+class NsdServer(Nsd):
     """Provider A's public name server: NSD, secondary of the signer."""
 
     def __init__(self, lab, p):
@@ -350,26 +358,11 @@ class NsdServer(Host):
   min-retry-time: 1
   max-retry-time: 2
 """ for z in (ZONE, identity(self.p)))
-        write(f"{d}/nsd.conf", f"""server:
-  ip-address: {self.addr}
-  zonesdir: "{d}"
-  database: ""
-  pidfile: "{d}/nsd.pid"
-  xfrdfile: "{d}/xfrd.state"
-  zonelistfile: "{d}/zone.list"
-  xfrdir: "{d}"
-  username: ""
-  server-count: 1
-  verbosity: 1
-  logfile: ""
-key:
+        write(f"{d}/nsd.conf", f"""{self.server_section()}key:
   name: "{k}"
   algorithm: hmac-sha256
   secret: "{self.lab.secret(k)}"
 {zones}""", 0o600)
-
-    def argv(self):
-        return ["/usr/sbin/nsd", "-d", "-c", f"{self.dir}/nsd.conf"]
 
 
 class KnotServer(Knot):
