@@ -21,6 +21,7 @@
 #define STORE_SCHEMA 1
 #define STORE_BUCKET "core"
 #define SENDS_MAX 4096
+#define LOOKUPS_MAX 10240
 #define FAILURES_MAX 4096
 #define READ_RETRY_MS 500
 #define READ_RETRY_MAX_MS 60000
@@ -72,7 +73,7 @@ struct msa_shell {
 	struct msp_server *peer_server[MSA_LISTEN_MAX], *zone_server[MSA_LISTEN_MAX];
 	struct msa_ident *ident;
 	struct zone *zones; /* owned, conf->zones.count of them */
-	struct msp_map by_name, sends; /* -> struct zone; id -> struct send (owned) */
+	struct msp_map by_name, sends, lookups; /* -> struct zone; id -> struct send, struct lookup (owned) */
 	struct msp_req *req; /* the request being answered in this step; owned until replied to */
 	struct failure *failures; /* ring of FAILURES_MAX */
 	size_t failure_count;
@@ -144,6 +145,7 @@ static void lookup_done(void *arg, enum msp_lookup verdict, struct msp_secure_rr
 	struct msa_event ev = { .kind = MSA_EV_LOOKUP, .u.lookup = { l->id, verdict, secure, why } };
 	struct msa_shell *s = l->shell;
 
+	(void)msp_map_del(&s->lookups, id_key(&l->id));
 	msp_free(l);
 	feed(s, &ev);
 	msp_secure_free(&secure);
@@ -158,7 +160,12 @@ static enum msp_err do_lookup(struct msa_shell *s, const struct msa_action *a)
 		return MSP_ENOMEM;
 	l->shell = s;
 	l->id = a->id;
-	err = msp_resolver_ask(s->resolver, &a->name, a->type, lookup_done, l);
+	err = msp_map_put(&s->lookups, id_key(&l->id), l, NULL);
+	if (err == MSP_OK) {
+		err = msp_resolver_ask(s->resolver, &a->name, a->type, lookup_done, l);
+		if (err != MSP_OK)
+			(void)msp_map_del(&s->lookups, id_key(&l->id));
+	}
 	if (err != MSP_OK)
 		msp_free(l);
 	return err;
@@ -678,6 +685,7 @@ enum msp_err msa_shell_open(struct msp_loop *loop, const struct msp_log *log, co
 	msa_actions_init(&s->actions);
 	msp_map_init(&s->by_name, MSA_ZONES_MAX);
 	msp_map_init(&s->sends, SENDS_MAX);
+	msp_map_init(&s->lookups, LOOKUPS_MAX);
 	s->failures = msp_alloc(FAILURES_MAX, sizeof(*s->failures));
 	err = s->failures != NULL ? open_all(s, why) : MSP_ENOMEM;
 	if (err != MSP_OK) {
@@ -717,6 +725,7 @@ void msa_shell_close(struct msa_shell **shell)
 	msp_resolver_close(&s->resolver);
 	msp_timer_close(&s->tick);
 	msp_map_fini(&s->sends, drop_send);
+	msp_map_fini(&s->lookups, msp_free); /* the resolver is closed: nobody calls back */
 	msp_map_fini(&s->by_name, NULL);
 	msa_core_free(&s->core);
 	msa_actions_fini(&s->actions);
