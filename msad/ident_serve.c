@@ -44,9 +44,10 @@ static enum msp_err digest_of(const struct msa_ident_zone *z, uint8_t out[32])
 {
 	struct msp_buf b;
 	struct msp_span s;
-	enum msp_err err = MSP_OK;
+	enum msp_err err;
 
 	msp_buf_init(&b, 1 << 20);
+	err = msp_rrset_write(z->soa, &b); /* with serial 0: its other fields are content too */
 	for (size_t i = 0; err == MSP_OK && i < MSA_IDENT_SETS; i++)
 		if (z->set[i] != NULL)
 			err = msp_rrset_write(z->set[i], &b);

@@ -131,6 +131,7 @@ static enum msp_err reload(void *arg, struct msp_why *why)
 	conf_free(&fresh);
 	if (msa_shell_open(app->loop, app->log, app->conf, &app->shell, &again) != MSP_OK) {
 		msp_log(app->log, MSP_LOG_ERROR, "reload-failed", MSP_F_STR("why", again.text));
+		msp_control_close(&app->control); /* a command would find no agent */
 		msp_loop_stop(app->loop); /* neither works: the supervisor starts us afresh */
 	}
 	return err;

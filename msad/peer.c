@@ -11,6 +11,7 @@
 #define GREET_JITTER_MS   2000 /* D.4 step 9 */
 #define SEARCH_OVERDUE_MS 180000
 #define NO_MEMORY_MS      1000 /* then try again */
+#define FLAP_MS           1000
 
 static enum msp_err peer_new(struct msa_core *c, const struct msp_name *identity, struct msa_peer **out)
 {
@@ -250,8 +251,12 @@ void msa_member_raise(struct msa_core *c, struct msa_member *m, enum msa_member_
 		return;
 	}
 	if (m->state != before) {
+		/* A peer that names another group at every turn may do so, but not in everybody's log. */
+		bool is_flap = m->was_member && (ev == MSA_MEV_SAME_GROUP || ev == MSA_MEV_OTHER_GROUP) &&
+			       c->now.ms - m->state_since.ms < FLAP_MS;
+
 		m->state_since = c->now;
-		msp_log(c->log, MSP_LOG_NOTICE, "member-state", MSP_F_STR("zone", MSP_NAME(&m->zone->name)),
+		msp_log(c->log, is_flap ? MSP_LOG_DEBUG : MSP_LOG_NOTICE, "member-state", MSP_F_STR("zone", MSP_NAME(&m->zone->name)),
 			MSP_F_STR("peer", MSP_NAME(&m->peer->identity)), MSP_F_STR("from", msa_member_name(before)),
 			MSP_F_STR("to", msa_member_name(m->state)), MSP_F_STR("cause", msa_member_event_name(ev)));
 	}

@@ -305,12 +305,35 @@ static void accept_answer(struct msa_core *c, struct msa_request *r, struct msa_
 	msa_fill_zone(c, z, r->option.operation, &r->answer_option);
 }
 
+/**
+ * Each HELLO done is a write to the store. A listed peer can sign as many as it likes and send them from as many sources, so
+ * the budget that holds for a source holds for an identity, too: under an address of 100::/16, which nobody sends from.
+ */
+static bool has_hello_left(struct msa_core *c, const struct msa_peer *p)
+{
+	struct msp_addr a = { .family = MSP_FAMILY_V6, .oct = { 1 } };
+	struct msp_name identity = p->identity;
+	struct msp_span s;
+	uint8_t digest[32];
+
+	msp_name_lower(&identity);
+	s = msp_name_span(&identity);
+	if (msp_sha256(&s, 1, digest) != MSP_OK)
+		return true;
+	memcpy(a.oct + 2, digest, 5); /* as much as tells sources apart: a /56 */
+	return msp_bucket_take(c->hello_budget, &a, c->now);
+}
+
 static void perform(struct msa_core *c, struct msa_request *r, struct msa_zone *z, struct msa_member *m)
 {
 	const struct msp_msopt *ms = &r->option;
 	struct msa_peer *p = m->peer;
 
 	if (ms->operation == MSP_OP_HELLO) {
+		if (!has_hello_left(c, p)) {
+			refuse_std(r, MSP_RCODE_REFUSED, MSP_EDE_BLOCKED, "too many HELLOs");
+			return;
+		}
 		msa_hello_received(c, m, ms);
 		msa_store_member(c, m);
 		accept_answer(c, r, z);

@@ -5,6 +5,7 @@
 #include "ident_serve.h"
 #include "zone_fetch.h"
 
+#include <msproto/base/bucket.h>
 #include <msproto/base/map.h>
 #include <msproto/base/mem.h>
 #include <msproto/io/resolve.h>
@@ -22,6 +23,9 @@
 #define STORE_BUCKET "core"
 #define SENDS_MAX 4096
 #define LOOKUPS_MAX 10240
+#define LOG_SOURCES 1024
+#define LOG_PER_S   1
+#define LOG_BURST   10
 #define FAILURES_MAX 4096
 #define READ_RETRY_MS 500
 #define READ_RETRY_MAX_MS 60000
@@ -77,6 +81,7 @@ struct msa_shell {
 	struct msp_req *req; /* the request being answered in this step; owned until replied to */
 	struct failure *failures; /* ring of FAILURES_MAX */
 	size_t failure_count;
+	struct msp_bucket_table *log_budget; /* lines about strangers */
 	struct msp_rr_scratch scratch;
 	uint64_t store_failures, notifies_in, notifies_refused;
 };
@@ -452,7 +457,7 @@ static void on_notify(struct msa_shell *s, struct msp_req *req, const struct msp
 	s->notifies_in++;
 	if (is_allowed)
 		msa_fetch_kick(z->fetch, has_hint, hint);
-	else
+	else if (msp_bucket_take(s->log_budget, msp_req_peer(req), msp_mono_now()))
 		msp_log(s->log, MSP_LOG_INFO, "notify-refused", MSP_F_STR("zone", MSP_NAME(&m->question.name)),
 			MSP_F_STR("from", MSP_ADDR(msp_req_peer(req))),
 			MSP_F_STR("rule", z == NULL ? "zone is not configured"
@@ -587,6 +592,11 @@ static void on_read(void *arg, const struct msp_name *zone, enum msp_err err, co
 
 	if (err == MSP_OK) {
 		feed(arg, &ev);
+		/* Not taken in (out of memory): looking at the zone now would make foreign keys ours. */
+		if ((dnskey != NULL || cds != NULL || cdnskey != NULL) && !msa_core_has_put(z->shell->core, zone))
+			err = MSP_ENOMEM;
+	}
+	if (err == MSP_OK) {
 		err = start_fetch(z);
 	}
 	if (err == MSP_OK) {
@@ -687,7 +697,9 @@ enum msp_err msa_shell_open(struct msp_loop *loop, const struct msp_log *log, co
 	msp_map_init(&s->sends, SENDS_MAX);
 	msp_map_init(&s->lookups, LOOKUPS_MAX);
 	s->failures = msp_alloc(FAILURES_MAX, sizeof(*s->failures));
-	err = s->failures != NULL ? open_all(s, why) : MSP_ENOMEM;
+	err = s->failures != NULL ? msp_bucket_new(LOG_SOURCES, LOG_PER_S, LOG_BURST, &s->log_budget) : MSP_ENOMEM;
+	if (err == MSP_OK)
+		err = open_all(s, why);
 	if (err != MSP_OK) {
 		msa_shell_close(&s);
 		return err;
@@ -732,6 +744,7 @@ void msa_shell_close(struct msa_shell **shell)
 	msp_store_close(&s->store);
 	msp_key_free(&s->key);
 	msp_tsig_ring_free(&s->ring);
+	msp_bucket_free(&s->log_budget);
 	msp_free(s->failures);
 	msp_free(s);
 	*shell = NULL;

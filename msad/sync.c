@@ -52,13 +52,28 @@ static bool has(const struct msp_rrset *set, struct msp_span rdata)
 	return set != NULL && msp_rrset_has(set, rdata);
 }
 
-/** Whether a signer's verified contribution has this key now. */
+/** Whether somebody's verified contribution has this key now: a leaver's keys stay, too. */
 static bool is_held(const struct msa_zone *z, struct msp_span key)
 {
 	for (size_t i = 0; i < z->member_count; i++)
-		if (msa_member_is_signer(z->member[i]) && has(z->member[i]->held.dnskey, key))
+		if (z->member[i]->role != MSA_ROLE_STAGER && has(z->member[i]->held.dnskey, key))
 			return true;
 	return false;
+}
+
+/**
+ * Whether every signer's and leaver's contribution is here. Until then (state was lost and read back from the combiner) a key
+ * that one peer says is its own, and then drops, may be another's (S14).
+ */
+static bool all_known(const struct msa_zone *z)
+{
+	for (size_t i = 0; i < z->member_count; i++) {
+		const struct msa_member *m = z->member[i];
+
+		if ((msa_member_is_signer(m) || m->role == MSA_ROLE_LEAVER) && m->held.version == 0)
+			return false;
+	}
+	return true;
 }
 
 /**
@@ -70,7 +85,7 @@ static enum msp_err desire_keys(const struct msa_zone *z, struct msp_rrset **out
 	enum msp_err err = MSP_OK;
 
 	for (size_t i = 0; z->put_dnskey != NULL && i < z->put_dnskey->count && err == MSP_OK; i++)
-		if (!has(z->dropping, z->put_dnskey->rdata[i]) || is_held(z, z->put_dnskey->rdata[i]))
+		if (!has(z->dropping, z->put_dnskey->rdata[i]) || is_held(z, z->put_dnskey->rdata[i]) || !all_known(z))
 			err = add(z, MSP_TYPE_DNSKEY, z->put_dnskey->rdata[i], out);
 	for (size_t m = 0; m < z->member_count && err == MSP_OK; m++) {
 		const struct msp_rrset *held = z->member[m]->held.dnskey;
@@ -98,13 +113,18 @@ static bool find_key(const struct msa_zone *z, const struct msp_rrset *keys, str
 /** Whether the owner of the key, if it is held, still contributes the CDS for it. */
 static bool cds_is_wanted(const struct msa_zone *z, struct msp_span key, struct msp_span cds)
 {
+	bool is_claimed = false;
+
 	for (size_t i = 0; i < z->member_count; i++) {
 		const struct msa_contribution *held = &z->member[i]->held;
 
-		if (has(held->dnskey, key) && !has(held->cds, cds))
-			return false;
+		if (z->member[i]->role == MSA_ROLE_STAGER || !has(held->dnskey, key))
+			continue;
+		if (has(held->cds, cds))
+			return true;
+		is_claimed = true;
 	}
-	return true;
+	return !is_claimed || !all_known(z);
 }
 
 /** CDS of the others: added only while the gate is open and for keys that our signer serves; removed with their keys.
@@ -264,6 +284,21 @@ static void replace(struct msp_rrset **have, struct msp_rrset **want)
 	*want = NULL;
 }
 
+/** What has left; what is to leave and could not yet stays noted. */
+static void forget_dropped(struct msa_zone *z)
+{
+	size_t i = 0;
+
+	while (z->dropping != NULL && i < z->dropping->count) {
+		if (has(z->put_dnskey, z->dropping->rdata[i]))
+			i++;
+		else
+			msp_rrset_del(z->dropping, z->dropping->rdata[i]);
+	}
+	if (z->dropping != NULL && z->dropping->count == 0)
+		msp_rrset_free(&z->dropping);
+}
+
 static void change_put(struct msa_core *c, struct msa_zone *z, struct desired *d)
 {
 	enum msp_err err = move_withdrawn(c, z, d);
@@ -279,7 +314,7 @@ static void change_put(struct msa_core *c, struct msa_zone *z, struct desired *d
 	replace(&z->put_dnskey, &d->dnskey);
 	replace(&z->put_cds, &d->cds);
 	replace(&z->put_cdnskey, &d->cdnskey);
-	msp_rrset_free(&z->dropping);
+	forget_dropped(z);
 	z->has_put = true;
 	z->put_acked = z->put_stored = false;
 	send_put(c, z);

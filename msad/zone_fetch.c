@@ -10,6 +10,8 @@
 
 #define RETRY_MIN_MS 1000
 #define RETRY_MAX_MS 60000
+#define REST_MIN_MS 200 /* after a transfer, at least this long and as long as it took: NOTIFY over UDP can be forged */
+#define REST_MAX_MS 60000
 #define TAGS_MAX 64
 #define APEX_RECORDS_MAX 4096 /* of one type: a set is kept sorted, so a huge one costs the square of its size */
 
@@ -39,6 +41,7 @@ struct msa_fetch {
 	bool has_zone;
 	uint32_t serial;
 	uint64_t retry_ms;
+	struct msp_mono started, rest_until;
 	struct gather g;
 };
 
@@ -165,6 +168,15 @@ static uint64_t next_look_ms(const struct msa_fetch *f)
 	return (s == 0 ? 1 : s) * 1000;
 }
 
+static void rest(struct msa_fetch *f)
+{
+	struct msp_mono now = msp_mono_now();
+	int64_t took_ms = now.ms - f->started.ms;
+
+	took_ms = took_ms < REST_MIN_MS ? REST_MIN_MS : took_ms > REST_MAX_MS ? REST_MAX_MS : took_ms;
+	f->rest_until = msp_mono_add_ms(now, took_ms);
+}
+
 static void on_done(void *arg, const struct msp_xfr_result *r)
 {
 	struct msa_fetch *f = arg;
@@ -172,6 +184,7 @@ static void on_done(void *arg, const struct msp_xfr_result *r)
 
 	f->xfr = NULL;
 	if (r->err == MSP_OK) {
+		rest(f);
 		f->has_zone = true;
 		f->serial = f->g.serial;
 		f->retry_ms = 0;
@@ -202,8 +215,13 @@ static void start(struct msa_fetch *f)
 		f->again = true;
 		return;
 	}
+	if (!msp_mono_reached(msp_mono_now(), f->rest_until)) {
+		msp_timer_start(f->timer, (uint64_t)msp_mono_until_ms(msp_mono_now(), f->rest_until) + 1);
+		return;
+	}
 	gather_clear(&f->g);
 	msp_timer_stop(f->timer);
+	f->started = msp_mono_now();
 	err = msp_xfr_start(f->loop, &p, &ops, f, on_done, f, &f->xfr);
 	if (err != MSP_OK)
 		msp_timer_start(f->timer, RETRY_MIN_MS);

@@ -234,17 +234,26 @@ static enum msp_err make_own(const struct msa_zone *z, struct msa_contribution *
 {
 	enum msp_err err = copy_set(z->ns, &own->ns);
 
-	if (err != MSP_OK || !z->self.ever_signed || z->dnskey == NULL)
+	if (err != MSP_OK || !z->self.ever_signed)
 		return err;
-	err = msp_rrset_dup(z->dnskey, &own->dnskey);
+	if (z->dnskey != NULL) {
+		err = msp_rrset_dup(z->dnskey, &own->dnskey);
+		if (err != MSP_OK)
+			return err;
+		own->dnskey->ttl = z->ttl_s;
+		msp_rrset_subtract(own->dnskey, z->put_dnskey);
+		msp_rrset_subtract(own->dnskey, z->withdrawn);
+		msp_rrset_subtract(own->dnskey, z->dropping);
+		if (own->dnskey->count == 0)
+			msp_rrset_free(&own->dnskey);
+	}
+	/* We are to sign, have signed, and no key of ours is served: a fault at the signer, not a wish to withdraw. The others
+	 * would drop keys that caches everywhere still need. */
+	if (own->dnskey == NULL && z->own.dnskey != NULL && z->group.self < z->group.count &&
+	    msa_row_signs(&z->group.row[z->group.self]))
+		err = msp_rrset_dup(z->own.dnskey, &own->dnskey);
 	if (err != MSP_OK)
 		return err;
-	own->dnskey->ttl = z->ttl_s;
-	msp_rrset_subtract(own->dnskey, z->put_dnskey);
-	msp_rrset_subtract(own->dnskey, z->withdrawn);
-	msp_rrset_subtract(own->dnskey, z->dropping);
-	if (own->dnskey->count == 0)
-		msp_rrset_free(&own->dnskey);
 	return msa_cds_of(&z->name, own->dnskey, z->ttl_s, &own->cds);
 }
 
@@ -274,6 +283,9 @@ static enum msp_err take_own(struct msa_core *c, struct msa_zone *z)
 		z->own = own;
 	}
 	z->has_own = true;
+	if (z->own.dnskey != NULL && !msp_rrset_contains(z->dnskey, z->own.dnskey))
+		msp_log(c->log, MSP_LOG_WARNING, "own-keys-missing", MSP_F_STR("zone", MSP_NAME(&z->name)),
+			MSP_F_STR("reason", "the signer serves none of our keys; the contribution stays as it was"));
 	return MSP_OK;
 }
 
