@@ -11,6 +11,8 @@
 #define ZONES_MAX 1000000
 #define DAY_S     86400
 
+#define TRANSFER_MAX_S (UINT32_MAX / 1000) /* counted in milliseconds, in 32 bits */
+
 static const struct msp_conf_row remote_rows[] = {
 	{ "address", MSP_CONF_ADDR, MSP_CONF_REQUIRED, 0, 0, NULL, offsetof(struct cmb_conf_remote, addr), NULL, NULL,
 	  "Address of the name server" },
@@ -63,8 +65,10 @@ static const struct msp_conf_row zone_rows[] = {
 	ZONE_TIME("retry-max", 1, "14d", retry_max, "Upper bound of the SOA's retry"),
 	ZONE_TIME("expire-min", 1, "60", expire_min, "Lower bound of the SOA's expire"),
 	ZONE_TIME("expire-max", 1, "14d", expire_max, "Upper bound of the SOA's expire"),
-	ZONE_TIME("transfer-idle", 1, "30", transfer_idle_s, "Longest silence of a primary during a transfer"),
-	ZONE_TIME("transfer-max", 0, "2h", transfer_max_s, "Longest transfer from a primary; 0 = any"),
+	ZONE("transfer-idle", MSP_CONF_SECONDS, 0, 1, TRANSFER_MAX_S, "30", transfer_idle_s, NULL, NULL,
+	     "Longest silence of a primary during a transfer"),
+	ZONE("transfer-max", MSP_CONF_SECONDS, 0, 0, TRANSFER_MAX_S, "2h", transfer_max_s, NULL, NULL,
+	     "Longest transfer from a primary; 0 = any"),
 	{ .key = NULL }
 };
 static const struct msp_conf_schema zone_schema = { sizeof(struct cmb_conf_zone), zone_rows };

@@ -4,7 +4,7 @@
  *
  * A reload checks the new configuration, closes everything, and opens it anew from what is on disk once the last
  * transfer out has ended; instructions, serials and zones are durable, so nothing but milliseconds are lost. A bad file
- * changes nothing.
+ * changes nothing. What no check can foresee (an address that is taken) is tried again until it works.
  */
 #include "shell.h"
 
@@ -13,13 +13,14 @@
 
 #define ERRORS_MAX 65536
 #define DRAIN_MS   2
+#define AGAIN_MS   1000
 
 struct daemon {
 	struct msp_loop *loop;
 	struct msp_log *log;
 	char *conf_path;  /* owned */
-	void *app;        /* struct cmb_app; NULL only when a reload could not open it again */
-	bool is_draining; /* stopped for a reload, waiting for its transfers to end */
+	void *app;        /* struct cmb_app; NULL while a reload could not open it again */
+	bool is_draining; /* stopped for a reload, waiting for its transfers to end or to be opened again */
 	struct msp_timer *drain;
 };
 
@@ -29,19 +30,19 @@ static void reopen(void *arg)
 	struct msp_why why = { "" };
 	enum msp_err err;
 
-	if (((struct cmb_app *)d->app)->stream_count != 0) {
+	if (d->app != NULL && ((struct cmb_app *)d->app)->stream_count != 0) {
 		msp_timer_start(d->drain, DRAIN_MS);
 		return;
 	}
-	d->is_draining = false;
 	cmb_shell_free(&d->app);
 	err = cmb_shell_start(d->loop, d->log, d->conf_path, &d->app, &why);
+	d->is_draining = err != MSP_OK;
 	if (err == MSP_OK)
 		return;
 	d->app = NULL;
 	msp_log(d->log, MSP_LOG_ERROR, "reload-failed", MSP_F_STR("error", msp_err_text(err)),
-		MSP_F_STR("why", why.text));
-	msp_loop_stop(d->loop); /* the supervisor starts us afresh */
+		MSP_F_STR("why", why.text), MSP_F_STR("effect", "nothing is served, trying again"));
+	msp_timer_start(d->drain, AGAIN_MS);
 }
 
 static enum msp_err reload(void *arg, struct msp_why *why)
@@ -53,7 +54,7 @@ static enum msp_err reload(void *arg, struct msp_why *why)
 	if (d->is_draining)
 		return MSP_OK; /* it will read the file as it is then */
 	msp_buf_init(&errors, ERRORS_MAX);
-	err = cmb_shell_check(d->conf_path, &errors);
+	err = cmb_shell_check_keys(d->conf_path, &errors);
 	if (err != MSP_OK)
 		(void)msp_fail(why, err, "%.200s", msp_buf_text(&errors));
 	msp_buf_fini(&errors);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * UPDATEs seen before. TSIG has a window of minutes in which a recorded UPDATE verifies again; an old deletion or
- * addition must not come back through it. The identity of a message is its key and its MAC.
+ * addition must not come back through it. The identity of a message is its key and the beginning of its MAC: the rest
+ * may be cut off by anybody (RFC 8945 5.2.2.1), and the message still verifies.
  */
 #include "shell.h"
 
@@ -10,6 +11,7 @@
 #include <string.h>
 
 #define SWEEP_EVERY 64 /* entries removed per sweep, at most */
+#define MAC_LEAST   16 /* what verification demands of the shortest MAC in use, hmac-sha256's */
 
 bool cmb_seen_identity(struct cmb_app *app, const struct msp_msg *m, uint8_t id[CMB_SEEN_ID_MAX], size_t *len,
 		       struct msp_wall *until)
@@ -34,12 +36,12 @@ bool cmb_seen_identity(struct cmb_app *app, const struct msp_msg *m, uint8_t id[
 	time = msp_rd_u48(&rd);
 	fudge = msp_rd_u16(&rd);
 	mac = msp_rd_take(&rd, msp_rd_u16(&rd));
-	if (rd.err != MSP_OK || mac.len == 0 || mac.len > MSP_TSIG_MAC_MAX)
+	if (rd.err != MSP_OK || mac.len < MAC_LEAST || mac.len > MSP_TSIG_MAC_MAX)
 		return false;
 	msp_name_lower(&rr.owner);
 	msp_wr_init(&wr, id, CMB_SEEN_ID_MAX);
 	msp_wr_octets(&wr, msp_name_span(&rr.owner));
-	msp_wr_octets(&wr, mac);
+	msp_wr_octets(&wr, msp_span(mac.ptr, MAC_LEAST));
 	*len = wr.pos;
 	until->s = (int64_t)time + fudge + 1;
 	return wr.err == MSP_OK;

@@ -98,6 +98,8 @@ static void log_refusal(struct ask *a, unsigned rcode, const char *rule, const c
 {
 	if (a->hosted != NULL)
 		a->hosted->refusals++;
+	if (!msp_bucket_take(a->app->log_budget, msp_req_peer(a->req), msp_mono_now()))
+		return; /* counted; a flood from one prefix does not fill the log */
 	msp_log(a->app->log, MSP_LOG_NOTICE, "refused",
 		MSP_F_STR("zone", a->m.question.name.len ? MSP_NAME(&a->m.question.name) : "-"),
 		MSP_F_STR("peer", MSP_ADDR(msp_req_peer(a->req))), MSP_F_U64("opcode", a->m.opcode),

@@ -20,6 +20,10 @@
 #define PATH_LEN      4096
 #define ERRORS_MAX    65536
 #define READERS_SPARE 16
+#define LOG_SOURCES   4096
+#define LOG_PER_S     20 /* refusals logged, for each source prefix */
+#define LOG_BURST     1000
+#define STORE_OK_S    10 /* between writes of when the zone was last confirmed */
 
 /* --- small things
  * ----------------------------------------------------------------------------------------------------- */
@@ -129,6 +133,18 @@ static void hold_from_soa(struct cmb_hosted *h, uint64_t age_s)
 		cmb_refresh_hold(&h->refresh, &soa, msp_mono_now(), age_s);
 }
 
+/* The state could not follow: back to the pages that it knows, or each attempt would leave a whole zone behind. */
+static void flip_back(struct cmb_hosted *h)
+{
+	struct cmb_intake *in = &h->intake;
+	enum msp_err err = h->zone.owner == NULL
+				   ? cmb_pages_forget(h->app->pages, &h->conf->name)
+				   : cmb_build_flip(in->build, &h->conf->name, h->zone.owner, h->zone.serials.last_out);
+
+	if (err == MSP_OK) /* else the next start clears up */
+		cmb_pages_retire(h->app->pages, in->owner->gen);
+}
+
 enum msp_err cmb_hosted_take_owner(struct cmb_hosted *h, struct msp_why *why)
 {
 	struct cmb_intake *in = &h->intake;
@@ -141,21 +157,33 @@ enum msp_err cmb_hosted_take_owner(struct cmb_hosted *h, struct msp_why *why)
 	if (in->ttl_differs)
 		v->notes |= CMB_NOTE_BIT(CMB_NOTE_TTL_MIXED);
 	err = cmb_build_flip(in->build, &h->conf->name, in->owner, v->serial);
-	if (err == MSP_OK)
+	if (err == MSP_OK) {
 		err = commit_version(h, v, true);
+		if (err != MSP_OK)
+			flip_back(h);
+	}
 	if (err != MSP_OK) {
 		cmb_version_free(&v);
 		return msp_fail(why, err, "storing the zone: %s", msp_err_text(err));
 	}
 	cmb_zone_adopt(&h->zone, &v, &in->owner);
 	h->is_damaged = h->was_expired = false;
-	h->last_ok = msp_wall_now();
+	h->last_ok = h->stored_ok = msp_wall_now();
 	hold_from_soa(h, 0);
 	if (old_gen != 0)
 		cmb_pages_retire(h->app->pages, old_gen);
 	sweep_soon(h->app);
 	made_visible(h, "owner");
 	return MSP_OK;
+}
+
+/* Each NOTIFY, which anybody may forge, leads to a refresh: not each refresh to an fsync. What is on disk is a little
+ * too old then, so that after a restart the zone expires early rather than late. */
+static bool is_stored_lately(const struct cmb_hosted *h)
+{
+	int64_t age = h->last_ok.s - h->stored_ok.s, most = h->refresh.expire_s / 20;
+
+	return age >= 0 && age < (most < STORE_OK_S ? most : STORE_OK_S);
 }
 
 void cmb_hosted_refreshed(struct cmb_hosted *h)
@@ -165,7 +193,11 @@ void cmb_hosted_refreshed(struct cmb_hosted *h)
 	if (h->was_expired)
 		msp_log(h->app->log, MSP_LOG_NOTICE, "zone-unexpired", MSP_F_STR("zone", MSP_NAME(&h->conf->name)));
 	h->was_expired = false;
-	if (cmb_state_put_refreshed(h->app->store, &h->conf->name, h->last_ok) != MSP_OK)
+	if (is_stored_lately(h))
+		return;
+	if (cmb_state_put_refreshed(h->app->store, &h->conf->name, h->last_ok) == MSP_OK)
+		h->stored_ok = h->last_ok;
+	else
 		msp_log(h->app->log, MSP_LOG_WARNING, "state-write-failed",
 			MSP_F_STR("zone", MSP_NAME(&h->conf->name)));
 }
@@ -245,6 +277,7 @@ void cmb_hosted_damaged(struct cmb_hosted *h)
 	if (h->is_damaged)
 		return;
 	h->is_damaged = true;
+	h->refresh.is_held = false; /* fetch until it succeeds: asking for the serial would find nothing new */
 	msp_log(h->app->log, MSP_LOG_ERROR, "pages-damaged", MSP_F_STR("zone", MSP_NAME(&h->conf->name)));
 	cmb_upstream_event(h, CMB_REV_FORCE);
 }
@@ -325,7 +358,10 @@ static enum msp_err resume(struct cmb_hosted *h, struct cmb_owner **owner, uint3
 	struct cmb_version *v = NULL;
 	enum msp_err err;
 
-	if (!z->has_served || (*owner)->gen != z->served_gen)
+	/* A signed version that was to be served with the owner's own serial needs that very serial, and it may have
+	 * it: whoever was given it before was given the same content. */
+	if ((!z->has_served || (*owner)->gen != z->served_gen) &&
+	    !((*owner)->is_signed && reserved == cmb_apex_serial(&(*owner)->apex)))
 		catch_up_serial(z, reserved);
 	z->owner = *owner;
 	*owner = NULL;
@@ -370,7 +406,7 @@ static enum msp_err load_zone(struct cmb_hosted *h, struct msp_why *why)
 	}
 	if (err != MSP_OK)
 		return err;
-	h->last_ok = refreshed;
+	h->last_ok = h->stored_ok = refreshed;
 	hold_from_soa(h, refreshed.s != 0 && now.s > refreshed.s ? (uint64_t)(now.s - refreshed.s) : 0);
 	log_notes(h);
 	return MSP_OK;
@@ -443,6 +479,23 @@ enum msp_err cmb_shell_check(const char *conf_path, struct msp_buf *errors)
 	return err;
 }
 
+enum msp_err cmb_shell_check_keys(const char *conf_path, struct msp_buf *errors)
+{
+	struct msp_tsig_ring *ring = NULL;
+	struct msp_why why = { "" };
+	struct cmb_conf conf;
+	enum msp_err err = cmb_conf_load(conf_path, &conf, errors);
+
+	if (err != MSP_OK)
+		return err;
+	err = msp_tsig_ring_load(&conf.tsig_keys, &ring, &why);
+	if (err != MSP_OK)
+		msp_buf_printf(errors, "%s", why.text);
+	msp_tsig_ring_free(&ring);
+	cmb_conf_fini(&conf);
+	return err;
+}
+
 static enum msp_err load_conf(struct cmb_app *app, const char *path, struct msp_why *why)
 {
 	struct msp_buf errors;
@@ -466,6 +519,9 @@ static enum msp_err start(struct cmb_app *app, const char *conf_path, struct msp
 		return err;
 	app->log->level = (enum msp_log_level)app->conf.log_level;
 	msp_map_init(&app->seen, CMB_SEEN_MAX);
+	err = msp_bucket_new(LOG_SOURCES, LOG_PER_S, LOG_BURST, &app->log_budget);
+	if (err != MSP_OK)
+		return err;
 	err = msp_tsig_ring_load(&app->conf.tsig_keys, &app->ring, why);
 	if (err == MSP_OK)
 		err = msp_timer_new(app->loop, housekeeping, app, &app->house);
@@ -541,6 +597,7 @@ void cmb_shell_free(void **arg)
 	msp_map_fini(&app->by_name, NULL);
 	cmb_seen_fini(app);
 	cmb_pages_close(&app->pages);
+	msp_bucket_free(&app->log_budget);
 	if (app->store != NULL)
 		msp_store_close(&app->store);
 	if (app->ring != NULL)

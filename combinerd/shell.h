@@ -13,6 +13,7 @@
 #include "pages.h"
 #include "state.h"
 
+#include <msproto/base/bucket.h>
 #include <msproto/base/map.h>
 #include <msproto/io/server.h>
 #include <msproto/io/xchg.h>
@@ -69,6 +70,7 @@ struct cmb_hosted {
 	bool is_damaged, was_expired;
 	struct msp_why last_error; /* of the last refresh that failed; empty after one that did not */
 	struct msp_wall last_ok, last_error_at;
+	struct msp_wall stored_ok; /* the last_ok that is on disk */
 	uint32_t logged_notes;
 	uint64_t transfers_in, transfers_out, updates, refusals;
 };
@@ -88,6 +90,7 @@ struct cmb_app {
 	size_t hosted_count;
 	struct msp_timer *house; /* sweeps, expiry */
 	struct msp_rand rand;
+	struct msp_bucket_table *log_budget; /* lines about refusals, for each source prefix */
 	struct msp_map seen;        /* UPDATEs seen */
 	struct cmb_stream *streams; /* transfers out under way */
 	size_t stream_count;
@@ -99,6 +102,8 @@ struct cmb_app {
 
 /* shell.c */
 enum msp_err cmb_shell_check(const char *conf_path, struct msp_buf *errors);
+/** And the key files that it names: before a reload, which must not find out when everything is closed. */
+enum msp_err cmb_shell_check_keys(const char *conf_path, struct msp_buf *errors);
 enum msp_err cmb_shell_start(struct msp_loop *loop, struct msp_log *log, const char *conf_path, void **app,
 			     struct msp_why *why);
 void cmb_shell_stop(void *app);

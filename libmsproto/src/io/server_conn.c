@@ -112,7 +112,8 @@ static void on_timer(void *arg)
 {
 	struct conn *c = arg;
 
-	if (c->timing == CONN_TIMER_STALL && taken_by_kernel(c) > c->progress)
+	/* When the server is closing there is one term for all: a client that reads slowly must not hold that up. */
+	if (c->timing == CONN_TIMER_STALL && !c->server->is_closed && taken_by_kernel(c) > c->progress)
 		start_timer(c, CONN_TIMER_STALL);
 	else
 		msp_conn_end(c, c->timing == CONN_TIMER_STALL ? MSP_ETIMEOUT : MSP_ECLOSED);

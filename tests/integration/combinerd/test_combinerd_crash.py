@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """kill -9 at any moment: nothing acknowledged is lost, no serial goes backwards, damage is found and repaired."""
 
+import contextlib
 import glob
 import os
 import random
+import shutil
+import sqlite3
 import threading
 import time
 
@@ -154,6 +157,76 @@ def test_damaged_page_is_not_served_but_fetched_again(pair):
         assert not any(b"wWw" in r[0].encode() for r in records), "damaged data was served"
     h.wait_for(lambda: h.content(comb.axfr(), ()) == before, message="fetched anew")
     assert "pages-damaged" in comb.log_text()
+
+
+def test_damaged_page_is_fetched_again_once_the_primary_is_back(pair):
+    """The first attempts fail; asking for the serial alone would then find nothing new for ever."""
+    owner, comb = pair
+    before = h.content(comb.axfr(), ())
+    comb.kill9()
+    path = comb.dir + "/state/zones.lmdb"
+    with open(path, "rb") as f:
+        data = f.read()
+    with open(path, "wb") as f:
+        f.write(data.replace(b"\x03www", b"\x03wWw"))
+    owner.stop()
+    comb.start(wait=False)
+    h.wait_for(lambda: comb.soa("msad."))
+    try:
+        comb.axfr()
+    except (EOFError, OSError, dns.exception.DNSException):
+        pass
+    h.wait_for(lambda: comb.show()["refresh_failures"] >= 2, message="attempts failed")
+    assert "damaged" in comb.show()["state"]
+    owner.start()
+    h.wait_for(lambda: h.content(comb.axfr(), ()) == before, message="fetched anew")
+
+
+def test_signed_zone_survives_a_kill_between_pages_and_state(servers, base):
+    """The pages are of the new version, the state of the old one: the new serial was not handed out yet and is the only one
+    that fits the signatures."""
+    rrsig = f"{h.ZONE} 300 IN RRSIG SOA 13 2 300 20400101000000 20200101000000 1 {h.ZONE} {'A' * 86}=="
+    owner = servers(h.Nsd(base, "owner", h.zone_text(1000, [rrsig])))
+    comb = servers(h.Combinerd(base, [owner.where()]))
+    owner.notify = comb.where()
+    owner.start()
+    comb.start()
+    comb.stop()
+    db = comb.dir + "/state/combinerd.db"
+    shutil.copy(db, db + ".old")
+    comb.start()
+    owner.change(h.zone_text(2000, [rrsig]))
+    h.wait_for(lambda: comb.soa("msad.") == 2000)
+    comb.stop()
+    owner.stop()
+    shutil.move(db + ".old", db)
+    comb.start(wait=False)
+    h.wait_for(lambda: comb.soa("msad.") == 2000, message="served with the owner's serial")
+
+
+def test_zones_that_could_not_be_taken_leave_no_pages_behind(servers, base):
+    """Somebody holds the state's lock: the zone is written, its version is not. Attempt after attempt takes the same room."""
+    def text(serial):
+        extra = [f"f{i}.{h.ZONE} 60 IN TXT {'y' * 200}" for i in range(20000)]
+        return h.zone_text(serial, extra, refresh=1).replace(" 1 5 ", " 1 1 ")
+
+    def size():
+        return os.stat(comb.dir + "/state/zones.lmdb").st_blocks * 512
+
+    owner = servers(h.Nsd(base, "owner", text(1000)))
+    comb = servers(h.Combinerd(base, [owner.where()]))
+    owner.start()
+    comb.start()
+    with contextlib.closing(sqlite3.connect(comb.dir + "/state/combinerd.db", isolation_level=None)) as db:
+        db.execute("BEGIN IMMEDIATE")
+        owner.change(text(2000))
+        h.wait_for(lambda: "storing the zone" in comb.log_text(), 40)
+        before = size()
+        h.wait_for(lambda: comb.log_text().count("storing the zone") >= 2, 40)
+        assert size() < before + (1 << 20)
+        assert comb.soa("msad.") == 1000
+    h.wait_for(lambda: comb.soa("msad.") == 2000)
+    assert len(comb.axfr()) > 20000
 
 
 def test_damaged_instructions_stop_the_start(pair):

@@ -4,13 +4,16 @@
 import base64
 import hashlib
 import hmac
+import os
 import random
 import socket
 import struct
 import time
 
+import dns.flags
 import dns.message
 import dns.name
+import dns.opcode
 import dns.query
 import dns.rcode
 import dns.rdatatype
@@ -193,6 +196,27 @@ def test_replay_from_elsewhere_is_refused(one):
     assert state(one)[1] == before
 
 
+def with_shorter_mac(wire, keep):
+    """The same UPDATE with a part of its MAC (RFC 8945 5.2.2.1): it verifies as well as before, and anybody can make it."""
+    at = wire.rindex(b"\x04msad\x00\x00\xfa\x00\xff") + 14
+    rdata = wire[at + 2:at + 2 + struct.unpack_from("!H", wire, at)[0]]
+    size_at = rdata.index(b"\x00") + 9
+    size = struct.unpack_from("!H", rdata, size_at)[0]
+    mac = rdata[size_at + 2:size_at + 2 + keep]
+    rdata = rdata[:size_at] + struct.pack("!H", keep) + mac + rdata[size_at + 2 + size:]
+    return wire[:at] + struct.pack("!H", len(rdata)) + rdata
+
+
+@pytest.mark.parametrize("keep", [31, 24, 16])
+def test_replay_with_a_shortened_mac_is_refused(one, keep):
+    wire = h.make_update(("add", 10, "DNSKEY", DNSKEY)).to_wire()
+    assert outcome(send(one, wire)) == ("NOERROR", 0)
+    assert one.rcode(("delete", "DNSKEY", DNSKEY)) == "NOERROR"
+    before = state(one)
+    assert outcome(send(one, with_shorter_mac(wire, keep))) == ("NOTAUTH", 0)
+    assert state(one) == before
+
+
 def test_repetition_by_the_sender_gets_the_same_answer(one):
     """nsupdate over UDP repeats the very same message when an answer is lost: the answer again, not the change again."""
     source = (h.address(), 40000)
@@ -263,6 +287,25 @@ def test_formerr(one, wire):
     before = state(one)
     assert outcome(send(one, signed(wire)))[0] == "FORMERR"
     assert state(one) == before
+
+
+def test_notifies_do_not_become_writes_to_the_disk(pair):
+    """Anybody can forge the address of a primary; one write for each would keep the loop waiting for the disk."""
+    owner, comb = pair
+    q = dns.message.make_query(h.ZONE, "SOA")
+    q.set_opcode(dns.opcode.NOTIFY)
+    q.flags = dns.opcode.to_flags(dns.opcode.NOTIFY) | dns.flags.AA
+    wal = comb.dir + "/state/combinerd.db-wal"
+    before = os.path.getsize(wal)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+        s.bind((owner.addr, 0))
+        s.connect((comb.addr, comb.port))
+        s.settimeout(2)
+        for _ in range(300):
+            s.send(q.to_wire())
+            assert s.recv(512)[3] & 15 == 0
+    assert comb.log_text().count("notify-in") >= 300
+    assert os.path.getsize(wal) - before < 20000
 
 
 def test_notify_from_strangers_is_refused(one):

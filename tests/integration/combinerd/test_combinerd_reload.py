@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """SIGHUP: a good file is taken, a bad one changes nothing, and nothing that was acknowledged is lost."""
 
+import os
 import signal
+import socket
+import time
 
 import cmbharness as h
 from test_combinerd_basic import CDS, DNSKEY
@@ -46,3 +49,42 @@ def test_many_reloads_in_a_row_end_well(pair):
         comb.signal(signal.SIGHUP)
         h.wait_for(lambda: comb.soa("msad.") is not None, message="served")
     assert comb.proc.poll() is None
+
+
+def test_a_key_file_that_cannot_be_used_is_refused_too(pair):
+    _, comb = pair
+    before = comb.axfr()
+    os.chmod(comb.dir + "/owner.secret", 0o644)
+    comb.signal(signal.SIGHUP)
+    h.wait_for(lambda: reloaded(comb, "daemon-reload-failed"), message="refusal logged")
+    assert "owner.secret" in comb.log_text()
+    assert set(comb.axfr()) == set(before)
+
+
+def test_an_address_that_is_taken_is_tried_again_until_it_is_free(pair):
+    _, comb = pair
+    with socket.socket() as s:
+        s.bind((h.address(), 5300))
+        s.listen()
+        with open(comb.conf) as f:
+            text = f.read()
+        h.write(comb.conf, text.replace("listen = ( {", f'listen = ( {{ address = "{s.getsockname()[0]}"; port = 5300; }}, {{'))
+        comb.signal(signal.SIGHUP)
+        h.wait_for(lambda: reloaded(comb, "reload-failed") >= 2, message="tried again")
+        comb.signal(signal.SIGHUP)  # while it is at it: harmless
+    h.wait_for(lambda: comb.soa("msad.") == 1000, message="served again")
+
+
+def test_stop_while_a_reload_cannot_open_its_address(pair):
+    _, comb = pair
+    with socket.socket() as s:
+        s.bind((h.address(), 5300))
+        s.listen()
+        with open(comb.conf) as f:
+            text = f.read()
+        h.write(comb.conf, text.replace("listen = ( {", f'listen = ( {{ address = "{s.getsockname()[0]}"; port = 5300; }}, {{'))
+        comb.signal(signal.SIGHUP)
+        h.wait_for(lambda: reloaded(comb, "reload-failed"), message="failure logged")
+        t = time.monotonic()
+        assert comb.stop() == 0
+        assert time.monotonic() - t < 5
