@@ -91,8 +91,8 @@ struct cmb_app {
 	struct msp_timer *house; /* sweeps, expiry */
 	struct msp_rand rand;
 	struct msp_bucket_table *log_budget; /* lines about refusals, for each source prefix */
-	struct msp_map seen;        /* UPDATEs seen */
-	struct cmb_stream *streams; /* transfers out under way */
+	struct msp_map seen;                 /* UPDATEs seen */
+	struct cmb_stream *streams;          /* transfers out under way */
 	size_t stream_count;
 	struct msp_wall started;
 	/* working memory of one request, never held across calls */

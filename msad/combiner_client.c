@@ -44,14 +44,17 @@ static enum msp_err judge(struct msa_combiner *c, struct msp_span answer, struct
 		return err;
 	if (out->rcode == MSP_RCODE_NOERROR)
 		return MSP_OK;
-	if (out->edns.present && msp_edns_find(&out->edns, MSP_OPT_EDE, &opt) && msp_ede_parse(opt.data, &ede) != MSP_OK)
+	if (out->edns.present && msp_edns_find(&out->edns, MSP_OPT_EDE, &opt) &&
+	    msp_ede_parse(opt.data, &ede) != MSP_OK)
 		ede = (struct msp_ede){ 0 };
-	return msp_fail(why, MSP_ERCODE, "%s answered %s (EDE %u %.*s)", MSP_ADDR(&c->addr), msp_rcode_name(out->rcode), ede.code,
-			(int)(ede.text.len < 120 ? ede.text.len : 120), ede.text.len > 0 ? (const char *)ede.text.ptr : "");
+	return msp_fail(why, MSP_ERCODE, "%s answered %s (EDE %u %.*s)", MSP_ADDR(&c->addr), msp_rcode_name(out->rcode),
+			ede.code, (int)(ede.text.len < 120 ? ede.text.len : 120),
+			ede.text.len > 0 ? (const char *)ede.text.ptr : "");
 }
 
 /* The exchange is over: what is it worth? */
-static enum msp_err conclude(struct msa_combiner *c, enum msp_err err, struct msp_span answer, struct msp_msg *out, struct msp_why *why)
+static enum msp_err conclude(struct msa_combiner *c, enum msp_err err, struct msp_span answer, struct msp_msg *out,
+			     struct msp_why *why)
 {
 	c->xchg = NULL;
 	if (err == MSP_OK)
@@ -96,7 +99,9 @@ static enum msp_err build(struct msa_combiner *c, const struct msa_combine_set *
 
 enum msp_err msa_combiner_send(struct msa_combiner *c, uint64_t id, const struct msa_combine_set *sets, size_t count)
 {
-	struct msp_xchg_params p = { .server = c->addr, .transport = MSP_TCP_ONLY, .timeout_ms = { ANSWER_TIMEOUT_MS } };
+	struct msp_xchg_params p = { .server = c->addr,
+				     .transport = MSP_TCP_ONLY,
+				     .timeout_ms = { ANSWER_TIMEOUT_MS } };
 	enum msp_err err;
 	size_t len;
 
@@ -162,7 +167,9 @@ static void read_answered(void *arg, enum msp_err err, struct msp_span answer)
 
 static enum msp_err ask_next(struct msa_combiner *c)
 {
-	struct msp_xchg_params p = { .server = c->addr, .transport = MSP_TCP_ONLY, .timeout_ms = { ANSWER_TIMEOUT_MS } };
+	struct msp_xchg_params p = { .server = c->addr,
+				     .transport = MSP_TCP_ONLY,
+				     .timeout_ms = { ANSWER_TIMEOUT_MS } };
 	struct msp_msgw w;
 	struct msp_optw opt;
 	struct msp_span s;

@@ -20,16 +20,19 @@ struct msa_combiner;
 typedef void msa_combined_fn(void *arg, const struct msp_name *zone, uint64_t id, enum msp_err err, const char *why);
 
 /** One for each zone. tsig, rand borrowed. `done` fires once for each msa_combiner_send that returned MSP_OK. */
-MSP_CHECKED enum msp_err msa_combiner_new(struct msp_loop *loop, const struct msp_name *zone, const struct msp_addr *addr,
-					  const struct msp_tsig_key *tsig, struct msp_rand *rand, msa_combined_fn *done, void *arg,
+MSP_CHECKED enum msp_err msa_combiner_new(struct msp_loop *loop, const struct msp_name *zone,
+					  const struct msp_addr *addr, const struct msp_tsig_key *tsig,
+					  struct msp_rand *rand, msa_combined_fn *done, void *arg,
 					  struct msa_combiner **out);
 /** @return MSP_OK, MSP_EBUSY (one is under way), MSP_ENOSPACE (over 64 KiB) */
-MSP_CHECKED enum msp_err msa_combiner_send(struct msa_combiner *c, uint64_t id, const struct msa_combine_set *sets, size_t count);
+MSP_CHECKED enum msp_err msa_combiner_send(struct msa_combiner *c, uint64_t id, const struct msa_combine_set *sets,
+					   size_t count);
 
 /** Sets are NULL when there are none; all NULL on error. Borrowed during the call. */
 typedef void msa_read_fn(void *arg, const struct msp_name *zone, enum msp_err err, const struct msp_rrset *dnskey,
 			 const struct msp_rrset *cds, const struct msp_rrset *cdnskey, const char *why);
-/** Ask what it serves at the apex: in an unsigned owner's zone that is what was contributed (E.1, E.3). As `send` otherwise. */
+/** Ask what it serves at the apex: in an unsigned owner's zone that is what was contributed (E.1, E.3). As `send`
+ * otherwise. */
 MSP_CHECKED enum msp_err msa_combiner_read(struct msa_combiner *c, bool with_cdnskey, msa_read_fn *done);
 void msa_combiner_free(struct msa_combiner **c);
 

@@ -7,38 +7,51 @@
 #include <stddef.h>
 #include <stdio.h>
 
-#define ROW(KEY, KIND, FLAGS, MIN, MAX, DEF, FIELD, SUB, WORDS, HELP) \
-	{ .key = (KEY), .kind = (KIND), .flags = (FLAGS), .min = (MIN), .max = (MAX), .def = (DEF), .offset = (FIELD), .sub = (SUB), \
-	  .words = (WORDS), .help = (HELP) }
-#define END { .key = NULL }
+#define ROW(KEY, KIND, FLAGS, MIN, MAX, DEF, FIELD, SUB, WORDS, HELP)                                                  \
+	{                                                                                                              \
+		.key = (KEY), .kind = (KIND), .flags = (FLAGS), .min = (MIN), .max = (MAX), .def = (DEF),              \
+		.offset = (FIELD), .sub = (SUB), .words = (WORDS), .help = (HELP)                                      \
+	}
+#define END                                                                                                            \
+	{                                                                                                              \
+		.key = NULL                                                                                            \
+	}
 
 static const struct msp_conf_word adapter_words[] = {
 	{ "observe", MSA_ADAPTER_OBSERVE }, { "knot", MSA_ADAPTER_KNOT }, { "pdns", MSA_ADAPTER_PDNS }, { NULL, 0 }
 };
-static const struct msp_conf_word level_words[] = { { "error", MSP_LOG_ERROR }, { "warning", MSP_LOG_WARNING }, { "notice", MSP_LOG_NOTICE },
-						     { "info", MSP_LOG_INFO }, { "debug", MSP_LOG_DEBUG }, { NULL, 0 } };
+static const struct msp_conf_word level_words[] = { { "error", MSP_LOG_ERROR },   { "warning", MSP_LOG_WARNING },
+						    { "notice", MSP_LOG_NOTICE }, { "info", MSP_LOG_INFO },
+						    { "debug", MSP_LOG_DEBUG },   { NULL, 0 } };
 
 #define R(f) offsetof(struct msa_conf_remote, f)
 static const struct msp_conf_row remote_rows[] = {
 	ROW("address", MSP_CONF_ADDR, MSP_CONF_REQUIRED, 0, 0, NULL, R(addr), NULL, NULL, "Address"),
 	ROW("port", MSP_CONF_PORT, 0, 1, 65535, "53", R(addr), NULL, NULL, "Port"),
-	ROW("tsig-key", MSP_CONF_NAME, MSP_CONF_REQUIRED, 0, 0, NULL, R(tsig_key), NULL, NULL, "TSIG key, one of tsig-keys"),
+	ROW("tsig-key", MSP_CONF_NAME, MSP_CONF_REQUIRED, 0, 0, NULL, R(tsig_key), NULL, NULL,
+	    "TSIG key, one of tsig-keys"),
 	END,
 };
 static const struct msp_conf_schema remote_schema = { sizeof(struct msa_conf_remote), remote_rows };
 
 #define S(f) offsetof(struct msa_conf_signer, f)
 static const struct msp_conf_row signer_rows[] = {
-	ROW("address", MSP_CONF_ADDR, MSP_CONF_REQUIRED, 0, 0, NULL, S(addr), NULL, NULL, "Address that serves the signed zone"),
+	ROW("address", MSP_CONF_ADDR, MSP_CONF_REQUIRED, 0, 0, NULL, S(addr), NULL, NULL,
+	    "Address that serves the signed zone"),
 	ROW("port", MSP_CONF_PORT, 0, 1, 65535, "53", S(addr), NULL, NULL, "Port"),
-	ROW("tsig-key", MSP_CONF_NAME, MSP_CONF_REQUIRED, 0, 0, NULL, S(tsig_key), NULL, NULL, "TSIG key of its transfers"),
-	ROW("adapter", MSP_CONF_ENUM, 0, 0, 0, "observe", S(adapter), NULL, adapter_words, "How it is commanded: observe, knot, pdns"),
+	ROW("tsig-key", MSP_CONF_NAME, MSP_CONF_REQUIRED, 0, 0, NULL, S(tsig_key), NULL, NULL,
+	    "TSIG key of its transfers"),
+	ROW("adapter", MSP_CONF_ENUM, 0, 0, 0, "observe", S(adapter), NULL, adapter_words,
+	    "How it is commanded: observe, knot, pdns"),
 	ROW("keymgr", MSP_CONF_PATH, 0, 0, 0, NULL, S(tools.keymgr), NULL, NULL, "knot: the keymgr program"),
 	ROW("knotc", MSP_CONF_PATH, 0, 0, 0, NULL, S(tools.knotc), NULL, NULL, "knot: the knotc program"),
-	ROW("knot-conf", MSP_CONF_PATH, 0, 0, 0, NULL, S(tools.knot_conf), NULL, NULL, "knot: the server's configuration file"),
+	ROW("knot-conf", MSP_CONF_PATH, 0, 0, 0, NULL, S(tools.knot_conf), NULL, NULL,
+	    "knot: the server's configuration file"),
 	ROW("pdnsutil", MSP_CONF_PATH, 0, 0, 0, NULL, S(tools.pdnsutil), NULL, NULL, "pdns: the pdnsutil program"),
-	ROW("pdns-control", MSP_CONF_PATH, 0, 0, 0, NULL, S(tools.pdns_control), NULL, NULL, "pdns: the pdns_control program"),
-	ROW("pdns-config-dir", MSP_CONF_PATH, 0, 0, 0, NULL, S(tools.pdns_config_dir), NULL, NULL, "pdns: the server's configuration directory"),
+	ROW("pdns-control", MSP_CONF_PATH, 0, 0, 0, NULL, S(tools.pdns_control), NULL, NULL,
+	    "pdns: the pdns_control program"),
+	ROW("pdns-config-dir", MSP_CONF_PATH, 0, 0, 0, NULL, S(tools.pdns_config_dir), NULL, NULL,
+	    "pdns: the server's configuration directory"),
 	END,
 };
 static const struct msp_conf_schema signer_schema = { sizeof(struct msa_conf_signer), signer_rows };
@@ -47,10 +60,14 @@ static const struct msp_conf_schema signer_schema = { sizeof(struct msa_conf_sig
 static const struct msp_conf_row zone_rows[] = {
 	ROW("name", MSP_CONF_NAME, MSP_CONF_REQUIRED, 0, 0, NULL, Z(name), NULL, NULL, "The zone"),
 	ROW("ns", MSP_CONF_STRS, 0, 0, MSA_NS_MAX, NULL, Z(ns), NULL, NULL, "Our name servers for it"),
-	ROW("dnskey-ttl", MSP_CONF_SECONDS, 0, 1, 86400, "3600", Z(dnskey_ttl_s), NULL, NULL, "TTL of injected keys: the signer's own"),
-	ROW("cdnskey", MSP_CONF_BOOL, 0, 0, 0, "false", Z(cdnskey), NULL, NULL, "Contribute CDNSKEY too (combiner: extra-types)"),
-	ROW("signer", MSP_CONF_GROUP, MSP_CONF_REQUIRED, 0, 0, NULL, Z(signer), &signer_schema, NULL, "The signer behind our combiner"),
-	ROW("combiner", MSP_CONF_GROUP, MSP_CONF_REQUIRED, 0, 0, NULL, Z(combiner), &remote_schema, NULL, "Our combiner"),
+	ROW("dnskey-ttl", MSP_CONF_SECONDS, 0, 1, 86400, "3600", Z(dnskey_ttl_s), NULL, NULL,
+	    "TTL of injected keys: the signer's own"),
+	ROW("cdnskey", MSP_CONF_BOOL, 0, 0, 0, "false", Z(cdnskey), NULL, NULL,
+	    "Contribute CDNSKEY too (combiner: extra-types)"),
+	ROW("signer", MSP_CONF_GROUP, MSP_CONF_REQUIRED, 0, 0, NULL, Z(signer), &signer_schema, NULL,
+	    "The signer behind our combiner"),
+	ROW("combiner", MSP_CONF_GROUP, MSP_CONF_REQUIRED, 0, 0, NULL, Z(combiner), &remote_schema, NULL,
+	    "Our combiner"),
 	END,
 };
 static const struct msp_conf_schema zone_schema = { sizeof(struct msa_conf_zone), zone_rows };
@@ -60,17 +77,21 @@ static const struct msp_conf_row identity_rows[] = {
 	ROW("name", MSP_CONF_NAME, 0, 0, 0, NULL, I(name), NULL, NULL, "Apex; absent: no identity zone is served"),
 	ROW("ns", MSP_CONF_STRS, 0, 0, MSA_NS_MAX, NULL, I(ns), NULL, NULL, "Its name servers"),
 	ROW("mname", MSP_CONF_NAME, 0, 0, 0, NULL, I(mname), NULL, NULL, "SOA MNAME; default: the first ns"),
-	ROW("rname", MSP_CONF_NAME, 0, 0, 0, NULL, I(rname), NULL, NULL, "SOA RNAME; default: hostmaster below the apex"),
+	ROW("rname", MSP_CONF_NAME, 0, 0, 0, NULL, I(rname), NULL, NULL,
+	    "SOA RNAME; default: hostmaster below the apex"),
 	ROW("ttl", MSP_CONF_SECONDS, 0, 1, 86400, "300", I(ttl_s), NULL, NULL, "TTL of all its records"),
-	ROW("downstreams", MSP_CONF_LIST, 0, 0, 16, NULL, I(downstreams), &remote_schema, NULL, "Signers: may transfer, are notified"),
+	ROW("downstreams", MSP_CONF_LIST, 0, 0, 16, NULL, I(downstreams), &remote_schema, NULL,
+	    "Signers: may transfer, are notified"),
 	END,
 };
 static const struct msp_conf_schema identity_schema = { sizeof(struct msa_conf_identity), identity_rows };
 
 #define V(f) offsetof(struct msa_conf_resolver, f)
 static const struct msp_conf_row resolver_rows[] = {
-	ROW("trust-anchor-file", MSP_CONF_PATH, 0, 0, 0, NULL, V(trust_anchor_file), NULL, NULL, "DS or DNSKEY lines; default: the root's"),
-	ROW("root-servers", MSP_CONF_STRS, 0, 0, 16, NULL, V(root_servers), NULL, NULL, "Addresses; default: the built-in ones"),
+	ROW("trust-anchor-file", MSP_CONF_PATH, 0, 0, 0, NULL, V(trust_anchor_file), NULL, NULL,
+	    "DS or DNSKEY lines; default: the root's"),
+	ROW("root-servers", MSP_CONF_STRS, 0, 0, 16, NULL, V(root_servers), NULL, NULL,
+	    "Addresses; default: the built-in ones"),
 	ROW("timeout", MSP_CONF_SECONDS, 0, 1, 60, "10", V(timeout_s), NULL, NULL, "For one look-up"),
 	END,
 };
@@ -78,30 +99,47 @@ static const struct msp_conf_schema resolver_schema = { sizeof(struct msa_conf_r
 
 #define C(f) offsetof(struct msa_conf, f)
 static const struct msp_conf_row rows[] = {
-	ROW("identity", MSP_CONF_NAME, MSP_CONF_REQUIRED, 0, 0, NULL, C(identity), NULL, NULL, "Our name in HSYNC RRsets"),
-	ROW("host", MSP_CONF_NAME, MSP_CONF_REQUIRED, 0, 0, NULL, C(host), NULL, NULL, "Owner of our KEY, target of our URI"),
-	ROW("sig0-key", MSP_CONF_PATH, MSP_CONF_REQUIRED, 0, 0, NULL, C(sig0_key), NULL, NULL, "Our SIG(0) key, a .private file"),
+	ROW("identity", MSP_CONF_NAME, MSP_CONF_REQUIRED, 0, 0, NULL, C(identity), NULL, NULL,
+	    "Our name in HSYNC RRsets"),
+	ROW("host", MSP_CONF_NAME, MSP_CONF_REQUIRED, 0, 0, NULL, C(host), NULL, NULL,
+	    "Owner of our KEY, target of our URI"),
+	ROW("sig0-key", MSP_CONF_PATH, MSP_CONF_REQUIRED, 0, 0, NULL, C(sig0_key), NULL, NULL,
+	    "Our SIG(0) key, a .private file"),
 	ROW("state-dir", MSP_CONF_PATH, 0, 0, 0, "/var/lib/msad", C(state_dir), NULL, NULL, "Durable state"),
-	ROW("control", MSP_CONF_PATH, 0, 0, 0, "/run/msad/control.sock", C(control), NULL, NULL, "Control socket for msctl"),
-	ROW("log-level", MSP_CONF_ENUM, 0, 0, 0, "notice", C(log_level), NULL, level_words, "error, warning, notice, info, debug"),
-	ROW("listen", MSP_CONF_LIST, MSP_CONF_REQUIRED, 1, MSA_LISTEN_MAX, NULL, C(listen), &msp_conf_listen_schema, NULL,
-	    "The other providers' side"),
-	ROW("zone-listen", MSP_CONF_LIST, MSP_CONF_REQUIRED, 1, MSA_LISTEN_MAX, NULL, C(zone_listen), &msp_conf_listen_schema, NULL,
-	    "Our signer's side: NOTIFY in, identity zone out"),
-	ROW("publish", MSP_CONF_STRS, 0, 0, MSA_LISTEN_MAX, NULL, C(publish), NULL, NULL, "Addresses in our SVCB record"),
-	ROW("resolver", MSP_CONF_GROUP, 0, 0, 0, NULL, C(resolver), &resolver_schema, NULL, "DNSSEC-validated look-ups"),
+	ROW("control", MSP_CONF_PATH, 0, 0, 0, "/run/msad/control.sock", C(control), NULL, NULL,
+	    "Control socket for msctl"),
+	ROW("log-level", MSP_CONF_ENUM, 0, 0, 0, "notice", C(log_level), NULL, level_words,
+	    "error, warning, notice, info, debug"),
+	ROW("listen", MSP_CONF_LIST, MSP_CONF_REQUIRED, 1, MSA_LISTEN_MAX, NULL, C(listen), &msp_conf_listen_schema,
+	    NULL, "The other providers' side"),
+	ROW("zone-listen", MSP_CONF_LIST, MSP_CONF_REQUIRED, 1, MSA_LISTEN_MAX, NULL, C(zone_listen),
+	    &msp_conf_listen_schema, NULL, "Our signer's side: NOTIFY in, identity zone out"),
+	ROW("publish", MSP_CONF_STRS, 0, 0, MSA_LISTEN_MAX, NULL, C(publish), NULL, NULL,
+	    "Addresses in our SVCB record"),
+	ROW("resolver", MSP_CONF_GROUP, 0, 0, 0, NULL, C(resolver), &resolver_schema, NULL,
+	    "DNSSEC-validated look-ups"),
 	ROW("tsig-keys", MSP_CONF_LIST, 0, 0, 1000, NULL, C(tsig_keys), &msp_conf_tsig_schema, NULL, "TSIG keys"),
-	ROW("identity-zone", MSP_CONF_GROUP, 0, 0, 0, NULL, C(identity_zone), &identity_schema, NULL, "Zone with our URI, SVCB and KEY"),
+	ROW("identity-zone", MSP_CONF_GROUP, 0, 0, 0, NULL, C(identity_zone), &identity_schema, NULL,
+	    "Zone with our URI, SVCB and KEY"),
 	ROW("zones", MSP_CONF_LIST, 0, 0, MSA_ZONES_MAX, NULL, C(zones), &zone_schema, NULL, "Customers' zones"),
-	ROW("heartbeat", MSP_CONF_SECONDS, 0, 1, 1800, "60", C(heartbeat_s), NULL, NULL, "Between heartbeats (PROTOCOL D.6: 15..1800)"),
-	ROW("hello-retry", MSP_CONF_SECONDS, 0, 1, 3600, "60", C(hello_retry_s), NULL, NULL, "First pause after a refused HELLO"),
-	ROW("hello-retry-max", MSP_CONF_SECONDS, 0, 1, 86400, "1800", C(hello_retry_max_s), NULL, NULL, "Longest pause between HELLOs"),
-	ROW("discovery-retry", MSP_CONF_SECONDS, 0, 1, 3600, "15", C(discovery_retry_s), NULL, NULL, "First pause after a failed discovery"),
-	ROW("discovery-retry-max", MSP_CONF_SECONDS, 0, 1, 86400, "1800", C(discovery_retry_max_s), NULL, NULL, "Longest pause"),
-	ROW("discovery-cache-min", MSP_CONF_SECONDS, 0, 1, 86400, "60", C(discovery_cache_min_s), NULL, NULL, "Shortest life of a discovery"),
-	ROW("zone-poll-max", MSP_CONF_SECONDS, 0, 1, 86400, "3600", C(zone_poll_max_s), NULL, NULL, "Longest pause between looks at a zone"),
-	ROW("svcb-port-override", MSP_CONF_BOOL, 0, 0, 0, "false", C(svcb_port_override), NULL, NULL, "SVCB port beats URI port (PROTOCOL D.2)"),
-	ROW("numbers", MSP_CONF_GROUP, 0, 0, 0, NULL, C(numbers), &msp_conf_numbers_schema, NULL, "Protocol numbers without IANA assignment"),
+	ROW("heartbeat", MSP_CONF_SECONDS, 0, 1, 1800, "60", C(heartbeat_s), NULL, NULL,
+	    "Between heartbeats (PROTOCOL D.6: 15..1800)"),
+	ROW("hello-retry", MSP_CONF_SECONDS, 0, 1, 3600, "60", C(hello_retry_s), NULL, NULL,
+	    "First pause after a refused HELLO"),
+	ROW("hello-retry-max", MSP_CONF_SECONDS, 0, 1, 86400, "1800", C(hello_retry_max_s), NULL, NULL,
+	    "Longest pause between HELLOs"),
+	ROW("discovery-retry", MSP_CONF_SECONDS, 0, 1, 3600, "15", C(discovery_retry_s), NULL, NULL,
+	    "First pause after a failed discovery"),
+	ROW("discovery-retry-max", MSP_CONF_SECONDS, 0, 1, 86400, "1800", C(discovery_retry_max_s), NULL, NULL,
+	    "Longest pause"),
+	ROW("discovery-cache-min", MSP_CONF_SECONDS, 0, 1, 86400, "60", C(discovery_cache_min_s), NULL, NULL,
+	    "Shortest life of a discovery"),
+	ROW("zone-poll-max", MSP_CONF_SECONDS, 0, 1, 86400, "3600", C(zone_poll_max_s), NULL, NULL,
+	    "Longest pause between looks at a zone"),
+	ROW("svcb-port-override", MSP_CONF_BOOL, 0, 0, 0, "false", C(svcb_port_override), NULL, NULL,
+	    "SVCB port beats URI port (PROTOCOL D.2)"),
+	ROW("numbers", MSP_CONF_GROUP, 0, 0, 0, NULL, C(numbers), &msp_conf_numbers_schema, NULL,
+	    "Protocol numbers without IANA assignment"),
 	END,
 };
 const struct msp_conf_schema msa_conf_schema = { sizeof(struct msa_conf), rows };
@@ -116,7 +154,8 @@ static bool has_key(const struct msa_conf *c, const struct msp_name *name)
 	return false;
 }
 
-static void need_key(const struct msa_conf *c, const char *path, const char *where, const struct msp_name *name, struct msp_buf *errors)
+static void need_key(const struct msa_conf *c, const char *path, const char *where, const struct msp_name *name,
+		     struct msp_buf *errors)
 {
 	if (!has_key(c, name))
 		msp_buf_printf(errors, "%s: %s: tsig-key %s is not in tsig-keys\n", path, where, MSP_NAME(name));
@@ -174,7 +213,8 @@ static void check(const struct msa_conf *c, const char *path, struct msp_buf *er
 	need_addrs(path, "publish", &c->publish, errors);
 	need_addrs(path, "resolver.root-servers", &c->resolver.root_servers, errors);
 	if (msp_name_is_set(&c->identity_zone.name)) {
-		if (!msp_name_is_under(&c->identity, &c->identity_zone.name) || !msp_name_is_under(&c->host, &c->identity_zone.name))
+		if (!msp_name_is_under(&c->identity, &c->identity_zone.name) ||
+		    !msp_name_is_under(&c->host, &c->identity_zone.name))
 			msp_buf_printf(errors, "%s: identity-zone: identity and host must be in the zone %s\n", path,
 				       MSP_NAME(&c->identity_zone.name));
 		if (c->identity_zone.ns.count == 0)

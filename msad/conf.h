@@ -48,7 +48,8 @@ struct msa_conf {
 	struct msp_conf_list tsig_keys; /* struct msp_conf_tsig */
 	struct msa_conf_identity identity_zone;
 	struct msp_conf_list zones; /* struct msa_conf_zone */
-	uint32_t heartbeat_s, hello_retry_s, hello_retry_max_s, discovery_retry_s, discovery_retry_max_s, discovery_cache_min_s;
+	uint32_t heartbeat_s, hello_retry_s, hello_retry_max_s, discovery_retry_s, discovery_retry_max_s,
+		discovery_cache_min_s;
 	uint32_t zone_poll_max_s;
 	bool svcb_port_override;
 	struct msp_numbers numbers;

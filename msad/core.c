@@ -183,7 +183,8 @@ static void event(struct msa_core *c, const struct msa_event *ev)
 		msa_zone_failed(c, &ev->u.zone_failed.zone, ev->u.zone_failed.why);
 		break;
 	case MSA_EV_READBACK:
-		msa_zone_readback(c, &ev->u.readback.zone, ev->u.readback.dnskey, ev->u.readback.cds, ev->u.readback.cdnskey);
+		msa_zone_readback(c, &ev->u.readback.zone, ev->u.readback.dnskey, ev->u.readback.cds,
+				  ev->u.readback.cdnskey);
 		break;
 	case MSA_EV_COMBINED:
 		p = msa_pend_find(c, ev->u.combined.id);

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /**
  * @file
- * The agent's core: everything msad decides, and nothing it does. Events and a time go in, actions come out. No clock, no
- * socket, no file: fifty of these run in one process on a fake clock (tests/sim).
+ * The agent's core: everything msad decides, and nothing it does. Events and a time go in, actions come out. No clock,
+ * no socket, no file: fifty of these run in one process on a fake clock (tests/sim).
  *
  * The core speaks the whole protocol itself: it is handed raw messages, and hands out raw signed messages. It verifies
  * every message (auth/trust.h) before it believes a word of it.
  *
- * Level-triggered: on every look it recomputes what should be from the HSYNC RRset last seen, the contributions held and
- * what is observed to be served. A lost message, or a lost action, costs time and nothing else.
+ * Level-triggered: on every look it recomputes what should be from the HSYNC RRset last seen, the contributions held
+ * and what is observed to be served. A lost message, or a lost action, costs time and nothing else.
  * @source PROTOCOL A.1, B.3, D, E.2; DESIGN 3
  */
 #ifndef MSAD_CORE_H
@@ -23,8 +23,8 @@
 #include <msproto/wire/rrset.h>
 #include <msproto/zone/secure.h>
 
-#define MSA_ZONES_MAX 1000000
-#define MSA_NS_MAX 13
+#define MSA_ZONES_MAX  1000000
+#define MSA_NS_MAX     13
 #define MSA_LISTEN_MAX 8
 
 /** What the signer behind a zone can be told to do (SIGNERS 5). */
@@ -37,32 +37,33 @@ struct msa_zone_conf {
 	struct msp_name zone;
 	enum msa_signer_mode signer_mode;
 	uint32_t dnskey_ttl_s; /* TTL of injected DNSKEY and CDS; must equal what the signer uses (SIGNERS 2.1) */
-	bool cdnskey;	       /* contribute CDNSKEY beside CDS; the combiner must have it in extra-types */
+	bool cdnskey;          /* contribute CDNSKEY beside CDS; the combiner must have it in extra-types */
 	struct msp_name ns[MSA_NS_MAX]; /* our name servers for it: our NS contribution */
 	size_t ns_count;
 };
 
 struct msa_core_conf {
 	struct msp_name identity;  /* our name in HSYNC RRsets */
-	struct msp_name host;	   /* owner of our KEY: the signer name of our messages, the target of our URI */
+	struct msp_name host;      /* owner of our KEY: the signer name of our messages, the target of our URI */
 	const struct msp_key *key; /* private SIG(0) key; borrowed for the core's lifetime */
 	struct msp_numbers numbers;
 	const struct msa_zone_conf *zones; /* copied */
 	size_t zone_count;
 	/* timers, PROTOCOL K */
-	uint32_t heartbeat_s;	      /* 60; 15..1800 (the lab uses less: the range is checked by conf.c, not here) */
-	uint32_t hello_retry_s, hello_retry_max_s;	 /* 60, 1800 */
+	uint32_t heartbeat_s; /* 60; 15..1800 (the lab uses less: the range is checked by conf.c, not here) */
+	uint32_t hello_retry_s, hello_retry_max_s;         /* 60, 1800 */
 	uint32_t discovery_retry_s, discovery_retry_max_s; /* 15, 1800 */
-	uint32_t discovery_cache_min_s;			 /* 60 */
-	bool svcb_port_override;      /* PROTOCOL D.2; default false */
+	uint32_t discovery_cache_min_s;                    /* 60 */
+	bool svcb_port_override;                           /* PROTOCOL D.2; default false */
 };
 
 struct msa_core;
 struct msa_actions;
 
 /**
- * @param saved what an earlier life stored: called back through msa_core_restore, entry by entry, before the first step.
- * log and rand are borrowed for the core's lifetime. epoch: the wall clock at start; raised above the stored one if need be.
+ * @param saved what an earlier life stored: called back through msa_core_restore, entry by entry, before the first
+ * step. log and rand are borrowed for the core's lifetime. epoch: the wall clock at start; raised above the stored one
+ * if need be.
  */
 MSP_CHECKED enum msp_err msa_core_new(const struct msa_core_conf *conf, struct msp_wall epoch, struct msp_rand *rand,
 				      const struct msp_log *log, struct msa_core **out);
@@ -70,31 +71,33 @@ MSP_CHECKED enum msp_err msa_core_new(const struct msa_core_conf *conf, struct m
 MSP_CHECKED enum msp_err msa_core_restore(struct msa_core *core, struct msp_span key, struct msp_span value);
 void msa_core_free(struct msa_core **core);
 
-/* ---- events ---------------------------------------------------------------------------------------------------------- */
+/* ---- events
+ * ---------------------------------------------------------------------------------------------------------- */
 
-/** The apex of a zone as our signer serves it, taken from one complete transfer. Sets are NULL when absent. All borrowed. */
+/** The apex of a zone as our signer serves it, taken from one complete transfer. Sets are NULL when absent. All
+ * borrowed. */
 struct msa_zone_view {
 	struct msp_name zone;
 	uint32_t serial; /* the signer's */
 	const struct msp_rrset *soa, *hsync, *dnskey, *cds, *cdnskey, *csync, *ns;
 	const struct msp_rrset *dnskey_rrsig; /* RRSIGs that cover DNSKEY */
-	const uint16_t *data_tags;	      /* key tags seen in RRSIGs over other types than DNSKEY, CDS, CDNSKEY */
+	const uint16_t *data_tags;            /* key tags seen in RRSIGs over other types than DNSKEY, CDS, CDNSKEY */
 	size_t data_tag_count;
-	uint32_t max_ttl_s;	       /* largest TTL in the zone */
-	uint32_t earliest_expiration;  /* of all RRSIGs; 0 = unsigned */
+	uint32_t max_ttl_s;           /* largest TTL in the zone */
+	uint32_t earliest_expiration; /* of all RRSIGs; 0 = unsigned */
 	uint64_t records;
 };
 
 enum msa_event_kind {
-	MSA_EV_TICK,	   /* a deadline passed (msa_core_deadline) */
-	MSA_EV_REQUEST,	   /* a message came in on the peers' side */
-	MSA_EV_ANSWER,	   /* what came of MSA_ACT_SEND */
-	MSA_EV_LOOKUP,	   /* what came of MSA_ACT_LOOKUP */
-	MSA_EV_ZONE,	   /* our signer's zone was transferred */
+	MSA_EV_TICK,        /* a deadline passed (msa_core_deadline) */
+	MSA_EV_REQUEST,     /* a message came in on the peers' side */
+	MSA_EV_ANSWER,      /* what came of MSA_ACT_SEND */
+	MSA_EV_LOOKUP,      /* what came of MSA_ACT_LOOKUP */
+	MSA_EV_ZONE,        /* our signer's zone was transferred */
 	MSA_EV_ZONE_FAILED, /* it could not be */
-	MSA_EV_READBACK,   /* what the combiner has of us, asked when nothing is stored about it (msa_core_has_put) */
-	MSA_EV_COMBINED,   /* what came of MSA_ACT_COMBINE */
-	MSA_EV_SIGNER	   /* what came of MSA_ACT_SIGNER */
+	MSA_EV_READBACK,    /* what the combiner has of us, asked when nothing is stored about it (msa_core_has_put) */
+	MSA_EV_COMBINED,    /* what came of MSA_ACT_COMBINE */
+	MSA_EV_SIGNER       /* what came of MSA_ACT_SIGNER */
 };
 struct msa_event {
 	enum msa_event_kind kind;
@@ -140,37 +143,38 @@ struct msa_event {
 	} u;
 };
 
-/* ---- actions --------------------------------------------------------------------------------------------------------- */
+/* ---- actions
+ * --------------------------------------------------------------------------------------------------------- */
 
 enum msa_signer_verb { MSA_SIGNER_CDS_ON, MSA_SIGNER_CDS_OFF };
 
 enum msa_action_kind {
-	MSA_ACT_REPLY,	 /* answer a request; empty octets = drop it without an answer */
-	MSA_ACT_SEND,	 /* send a message, report its answer */
-	MSA_ACT_LOOKUP,	 /* DNSSEC-validated look-up */
-	MSA_ACT_FLUSH,	 /* forget the resolver's cache: a peer has re-keyed */
+	MSA_ACT_REPLY,   /* answer a request; empty octets = drop it without an answer */
+	MSA_ACT_SEND,    /* send a message, report its answer */
+	MSA_ACT_LOOKUP,  /* DNSSEC-validated look-up */
+	MSA_ACT_FLUSH,   /* forget the resolver's cache: a peer has re-keyed */
 	MSA_ACT_COMBINE, /* hand RRsets to the combiner of the zone: each replaces what was contributed of its type */
-	MSA_ACT_SIGNER,	 /* command the signer of the zone */
-	MSA_ACT_STORE,	 /* make durable before anything after it in the list is done */
+	MSA_ACT_SIGNER,  /* command the signer of the zone */
+	MSA_ACT_STORE,   /* make durable before anything after it in the list is done */
 	MSA_ACT_UNSTORE,
 	MSA_ACT_TRANSFER /* fetch the zone from the signer now */
 };
 #define MSA_COMBINE_TYPES 5 /* DNSKEY, CDS, CDNSKEY, CSYNC, NS */
 struct msa_action {
 	enum msa_action_kind kind;
-	uint64_t id; /* REPLY: the request's; SEND, LOOKUP, COMBINE, SIGNER: fresh, comes back in the event */
-	struct msp_addr addr;	  /* SEND */
-	bool tcp_only;		  /* SEND: else UDP first, TCP when too large or truncated */
-	struct msp_span octets;	  /* REPLY, SEND: message; STORE: value. Owned by the action list */
-	struct msp_span key;	  /* STORE, UNSTORE. Owned by the action list */
-	struct msp_name name;	  /* LOOKUP: name; COMBINE, SIGNER, TRANSFER: zone */
-	uint16_t type;		  /* LOOKUP */
+	uint64_t id;          /* REPLY: the request's; SEND, LOOKUP, COMBINE, SIGNER: fresh, comes back in the event */
+	struct msp_addr addr; /* SEND */
+	bool tcp_only;        /* SEND: else UDP first, TCP when too large or truncated */
+	struct msp_span octets; /* REPLY, SEND: message; STORE: value. Owned by the action list */
+	struct msp_span key;    /* STORE, UNSTORE. Owned by the action list */
+	struct msp_name name;   /* LOOKUP: name; COMBINE, SIGNER, TRANSFER: zone */
+	uint16_t type;          /* LOOKUP */
 	struct {
 		uint16_t type;
 		struct msp_rrset *set; /* owned by the action list; NULL = contribute nothing of this type */
 	} combine[MSA_COMBINE_TYPES];
 	size_t combine_count;
-	enum msa_signer_verb verb;	/* SIGNER */
+	enum msa_signer_verb verb;     /* SIGNER */
 	struct msp_rrset *signer_keys; /* SIGNER: the own KSKs meant, DNSKEY RDATA. Owned by the action list */
 };
 
@@ -184,26 +188,28 @@ void msa_actions_clear(struct msa_actions *a);
 void msa_actions_fini(struct msa_actions *a);
 
 /**
- * One event. Appends to `out`. Only MSP_ENOMEM and MSP_ECRYPTO are possible failures; the state is then as before or ahead,
- * never wrong, and the next step goes on.
+ * One event. Appends to `out`. Only MSP_ENOMEM and MSP_ECRYPTO are possible failures; the state is then as before or
+ * ahead, never wrong, and the next step goes on.
  */
-MSP_CHECKED enum msp_err msa_core_step(struct msa_core *core, const struct msa_event *ev, struct msp_mono now, struct msp_wall wall,
-				       struct msa_actions *out);
+MSP_CHECKED enum msp_err msa_core_step(struct msa_core *core, const struct msa_event *ev, struct msp_mono now,
+				       struct msp_wall wall, struct msa_actions *out);
 /** When the next MSA_EV_TICK is due; MSP_MONO_NEVER when nothing waits. */
 struct msp_mono msa_core_deadline(const struct msa_core *core);
 
 /**
- * Whether it is known what this zone's combiner was given. When not (a first start, or the store was lost), the shell reads it
- * back and hands it in as MSA_EV_READBACK before the first MSA_EV_ZONE: a foreign key that sits in the combiner must
- * never be taken for one of our own signer's.
+ * Whether it is known what this zone's combiner was given. When not (a first start, or the store was lost), the shell
+ * reads it back and hands it in as MSA_EV_READBACK before the first MSA_EV_ZONE: a foreign key that sits in the
+ * combiner must never be taken for one of our own signer's.
  */
 bool msa_core_has_put(const struct msa_core *core, const struct msp_name *zone);
 
-/* ---- views for msctl and tests: each returns a new reference, NULL when out of memory --------------------------------- */
+/* ---- views for msctl and tests: each returns a new reference, NULL when out of memory
+ * --------------------------------- */
 
 json_t *msa_core_status(const struct msa_core *core, struct msp_mono now);
 json_t *msa_core_zones(const struct msa_core *core, struct msp_mono now);
-/** With keys and whose they are, peers' membership, what is waited for. NULL data when the zone is unknown (json null). */
+/** With keys and whose they are, peers' membership, what is waited for. NULL data when the zone is unknown (json null).
+ */
 json_t *msa_core_zone(const struct msa_core *core, const struct msp_name *zone, struct msp_mono now);
 json_t *msa_core_peers(const struct msa_core *core, struct msp_mono now);
 json_t *msa_core_peer(const struct msa_core *core, const struct msp_name *identity, struct msp_mono now);

@@ -20,12 +20,14 @@ static enum msp_err name_arg(const json_t *args, const char *key, struct msp_nam
 
 	if (text == NULL)
 		return msp_fail(why, MSP_EFORMAT, "argument %s is missing", key);
-	return msp_name_from_text(text, out) == MSP_OK ? MSP_OK : msp_fail(why, MSP_ENAME, "%s is not a domain name", key);
+	return msp_name_from_text(text, out) == MSP_OK ? MSP_OK
+						       : msp_fail(why, MSP_ENAME, "%s is not a domain name", key);
 }
 
 static enum msp_err status(void *arg, const json_t *args, json_t **data, struct msp_why *why)
 {
-	json_t *core = msa_core_status(msa_shell_core(shell_of(arg)), msp_mono_now()), *shell = msa_shell_status(shell_of(arg));
+	json_t *core = msa_core_status(msa_shell_core(shell_of(arg)), msp_mono_now()),
+	       *shell = msa_shell_status(shell_of(arg));
 
 	(void)args;
 	(void)why;

@@ -12,9 +12,9 @@
 
 #include <string.h>
 
-#define NOTIFY_TRIES 5
+#define NOTIFY_TRIES    5
 #define NOTIFY_FIRST_MS 2000
-#define BUCKET "identity_zone"
+#define BUCKET          "identity_zone"
 
 /* NOTIFY to one signer: sent again, with a fresh signature, until it answers or the tries are used up. */
 struct down {
@@ -97,16 +97,26 @@ out:
 	return err;
 }
 
-static enum msp_err build(struct msa_ident *i, const struct msa_conf *conf, const struct msp_key *key, struct msp_store *store)
+static enum msp_err build(struct msa_ident *i, const struct msa_conf *conf, const struct msp_key *key,
+			  struct msp_store *store)
 {
 	const struct msp_conf_listen *listen = conf->listen.item;
 	struct msp_name ns[MSA_NS_MAX];
 	struct msp_addr publish[MSA_LISTEN_MAX];
 	struct msp_span rdata = msp_key_rdata(key);
-	struct msa_ident_conf c = { .apex = i->apex, .identity = conf->identity, .host = conf->host, .mname = conf->identity_zone.mname,
-				    .rname = conf->identity_zone.rname, .ns = ns, .ns_count = conf->identity_zone.ns.count,
-				    .publish = publish, .publish_count = conf->publish.count, .port = listen[0].addr.port,
-				    .keys = &rdata, .key_count = 1, .ttl_s = conf->identity_zone.ttl_s };
+	struct msa_ident_conf c = { .apex = i->apex,
+				    .identity = conf->identity,
+				    .host = conf->host,
+				    .mname = conf->identity_zone.mname,
+				    .rname = conf->identity_zone.rname,
+				    .ns = ns,
+				    .ns_count = conf->identity_zone.ns.count,
+				    .publish = publish,
+				    .publish_count = conf->publish.count,
+				    .port = listen[0].addr.port,
+				    .keys = &rdata,
+				    .key_count = 1,
+				    .ttl_s = conf->identity_zone.ttl_s };
 	enum msp_err err = MSP_OK;
 
 	for (size_t n = 0; err == MSP_OK && n < c.ns_count; n++)
@@ -142,8 +152,9 @@ static void notified(void *arg, enum msp_err err, struct msp_span answer)
 	msp_tsig_ctx_fini(&d->ctx);
 	if (err == MSP_OK)
 		return;
-	msp_log(msp_loop_log(d->ident->loop), MSP_LOG_INFO, "identity-notify-failed", MSP_F_STR("signer", MSP_ADDR(&d->remote.addr)),
-		MSP_F_STR("error", msp_err_text(err)), MSP_F_STR("why", why.text));
+	msp_log(msp_loop_log(d->ident->loop), MSP_LOG_INFO, "identity-notify-failed",
+		MSP_F_STR("signer", MSP_ADDR(&d->remote.addr)), MSP_F_STR("error", msp_err_text(err)),
+		MSP_F_STR("why", why.text));
 	if (++d->tries < NOTIFY_TRIES)
 		msp_timer_start(d->timer, (uint64_t)NOTIFY_FIRST_MS << d->tries);
 }
@@ -191,8 +202,8 @@ static const struct msp_tsig_key *find_key(void *arg, const struct msp_name *nam
 }
 
 /* ctx: the request was verified, so its refusal is signed (RFC 8945 5.3). */
-static void refuse(struct msp_req *req, const struct msp_msg *m, struct msp_tsig_ctx *ctx, const struct msp_tsig_key *key,
-		   unsigned rcode, enum msp_tsig_error tsig_error)
+static void refuse(struct msp_req *req, const struct msp_msg *m, struct msp_tsig_ctx *ctx,
+		   const struct msp_tsig_key *key, unsigned rcode, enum msp_tsig_error tsig_error)
 {
 	uint8_t mem[2048];
 	struct msp_msgw w;
@@ -215,7 +226,10 @@ static void refuse(struct msp_req *req, const struct msp_msg *m, struct msp_tsig
 
 static void answer_soa(struct msa_ident *i, struct msp_req *req, const struct msp_msg *m, struct msp_tsig_ctx *ctx)
 {
-	struct msp_rr rr = { .owner = i->apex, .type = MSP_TYPE_SOA, .cls = MSP_CLASS_IN, .ttl = i->zone.soa->ttl,
+	struct msp_rr rr = { .owner = i->apex,
+			     .type = MSP_TYPE_SOA,
+			     .cls = MSP_CLASS_IN,
+			     .ttl = i->zone.soa->ttl,
 			     .rdata = i->zone.soa->rdata[0] };
 	uint8_t mem[2048];
 	struct msp_msgw w;
@@ -277,8 +291,9 @@ void msa_ident_answer(struct msa_ident *i, struct msp_req *req, const struct msp
 
 /* ---- life */
 
-enum msp_err msa_ident_new(struct msp_loop *loop, const struct msa_conf *conf, const struct msp_tsig_ring *ring, const struct msp_key *key,
-			   struct msp_store *store, struct msp_rand *rand, struct msa_ident **out, struct msp_why *why)
+enum msp_err msa_ident_new(struct msp_loop *loop, const struct msa_conf *conf, const struct msp_tsig_ring *ring,
+			   const struct msp_key *key, struct msp_store *store, struct msp_rand *rand,
+			   struct msa_ident **out, struct msp_why *why)
 {
 	const struct msa_conf_remote *remotes = conf->identity_zone.downstreams.item;
 	struct msa_ident *i = msp_alloc(1, sizeof(*i));

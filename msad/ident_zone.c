@@ -7,13 +7,13 @@
 #include <string.h>
 
 #define REFRESH_S 300
-#define RETRY_S 60
-#define EXPIRE_S 1209600
+#define RETRY_S   60
+#define EXPIRE_S  1209600
 
 enum set_slot { SET_NS, SET_URI, SET_SVCB, SET_A, SET_AAAA, SET_KEY };
 
-static enum msp_err add(struct msa_ident_zone *z, enum set_slot slot, const struct msp_name *owner, uint16_t type, uint32_t ttl,
-			struct msp_span rdata)
+static enum msp_err add(struct msa_ident_zone *z, enum set_slot slot, const struct msp_name *owner, uint16_t type,
+			uint32_t ttl, struct msp_span rdata)
 {
 	enum msp_err err = MSP_OK;
 
@@ -24,8 +24,13 @@ static enum msp_err add(struct msa_ident_zone *z, enum set_slot slot, const stru
 
 static enum msp_err add_soa(const struct msa_ident_conf *c, uint32_t serial, struct msa_ident_zone *z)
 {
-	struct msp_soa soa = { .mname = c->mname, .rname = c->rname, .serial = serial, .refresh_s = REFRESH_S, .retry_s = RETRY_S,
-			       .expire_s = EXPIRE_S, .minimum_s = c->ttl_s };
+	struct msp_soa soa = { .mname = c->mname,
+			       .rname = c->rname,
+			       .serial = serial,
+			       .refresh_s = REFRESH_S,
+			       .retry_s = RETRY_S,
+			       .expire_s = EXPIRE_S,
+			       .minimum_s = c->ttl_s };
 	uint8_t mem[2 * MSP_NAME_MAX + 20];
 	struct msp_wr wr;
 	enum msp_err err;

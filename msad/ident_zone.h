@@ -17,7 +17,7 @@ struct msa_ident_conf {
 	size_t ns_count;
 	const struct msp_addr *publish; /* addresses for the SVCB hints; borrowed */
 	size_t publish_count;
-	uint16_t port;		   /* of the agent, for the URI */
+	uint16_t port;               /* of the agent, for the URI */
 	const struct msp_span *keys; /* KEY RDATAs; borrowed */
 	size_t key_count;
 	uint32_t ttl_s;

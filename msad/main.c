@@ -16,7 +16,7 @@
 struct app {
 	struct msp_loop *loop;
 	struct msp_log *log;
-	char *conf_path; /* owned */
+	char *conf_path;       /* owned */
 	struct msa_conf *conf; /* owned */
 	struct msa_shell *shell;
 	struct msp_control *control;
@@ -79,7 +79,8 @@ static void app_free(void **arg)
 	*arg = NULL;
 }
 
-static enum msp_err start(struct msp_loop *loop, struct msp_log *log, const char *conf_path, void **out, struct msp_why *why)
+static enum msp_err start(struct msp_loop *loop, struct msp_log *log, const char *conf_path, void **out,
+			  struct msp_why *why)
 {
 	struct app *app = msp_alloc(1, sizeof(*app));
 	void *v = app;
@@ -132,15 +133,16 @@ static enum msp_err reload(void *arg, struct msp_why *why)
 	if (msa_shell_open(app->loop, app->log, app->conf, &app->shell, &again) != MSP_OK) {
 		msp_log(app->log, MSP_LOG_ERROR, "reload-failed", MSP_F_STR("why", again.text));
 		msp_control_close(&app->control); /* a command would find no agent */
-		msp_loop_stop(app->loop); /* neither works: the supervisor starts us afresh */
+		msp_loop_stop(app->loop);         /* neither works: the supervisor starts us afresh */
 	}
 	return err;
 }
 
 int main(int argc, char **argv)
 {
-	static const struct msp_daemon_ops ops = { .name = "msad", .check = check, .start = start, .reload = reload, .stop = stop,
-						   .free = app_free };
+	static const struct msp_daemon_ops ops = {
+		.name = "msad", .check = check, .start = start, .reload = reload, .stop = stop, .free = app_free
+	};
 
 	return msp_daemon_main(argc, argv, &ops);
 }

@@ -256,9 +256,10 @@ void msa_member_raise(struct msa_core *c, struct msa_member *m, enum msa_member_
 			       c->now.ms - m->state_since.ms < FLAP_MS;
 
 		m->state_since = c->now;
-		msp_log(c->log, is_flap ? MSP_LOG_DEBUG : MSP_LOG_NOTICE, "member-state", MSP_F_STR("zone", MSP_NAME(&m->zone->name)),
-			MSP_F_STR("peer", MSP_NAME(&m->peer->identity)), MSP_F_STR("from", msa_member_name(before)),
-			MSP_F_STR("to", msa_member_name(m->state)), MSP_F_STR("cause", msa_member_event_name(ev)));
+		msp_log(c->log, is_flap ? MSP_LOG_DEBUG : MSP_LOG_NOTICE, "member-state",
+			MSP_F_STR("zone", MSP_NAME(&m->zone->name)), MSP_F_STR("peer", MSP_NAME(&m->peer->identity)),
+			MSP_F_STR("from", msa_member_name(before)), MSP_F_STR("to", msa_member_name(m->state)),
+			MSP_F_STR("cause", msa_member_event_name(ev)));
 	}
 	if ((actions & MSA_MACT_REGREET) != 0)
 		msa_member_greet(c, m);

@@ -12,7 +12,8 @@
 
 #define PULL_RETRY_S     2
 #define PULL_RETRY_MAX_S 600
-#define PULL_PACE_MS     1000 /* what a peer announces anew at every turn costs the store and the signer no more than this */
+#define PULL_PACE_MS                                                                                                   \
+	1000 /* what a peer announces anew at every turn costs the store and the signer no more than this */
 #define PULL_RECORDS_MAX 64 /* per type; the checks allow fewer */
 
 static const uint16_t pull_type[3] = { MSP_TYPE_DNSKEY, MSP_TYPE_CDS, MSP_TYPE_NS };

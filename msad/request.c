@@ -306,8 +306,9 @@ static void accept_answer(struct msa_core *c, struct msa_request *r, struct msa_
 }
 
 /**
- * Each HELLO done is a write to the store. A listed peer can sign as many as it likes and send them from as many sources, so
- * the budget that holds for a source holds for an identity, too: under an address of 100::/16, which nobody sends from.
+ * Each HELLO done is a write to the store. A listed peer can sign as many as it likes and send them from as many
+ * sources, so the budget that holds for a source holds for an identity, too: under an address of 100::/16, which nobody
+ * sends from.
  */
 static bool has_hello_left(struct msa_core *c, const struct msa_peer *p)
 {

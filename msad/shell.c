@@ -19,20 +19,20 @@
 #include <stdio.h>
 #include <string.h>
 
-#define STORE_SCHEMA 1
-#define STORE_BUCKET "core"
-#define SENDS_MAX 4096
-#define LOOKUPS_MAX 10240
-#define LOG_SOURCES 1024
-#define LOG_PER_S   1
-#define LOG_BURST   10
-#define FAILURES_MAX 4096
-#define READ_RETRY_MS 500
+#define STORE_SCHEMA      1
+#define STORE_BUCKET      "core"
+#define SENDS_MAX         4096
+#define LOOKUPS_MAX       10240
+#define LOG_SOURCES       1024
+#define LOG_PER_S         1
+#define LOG_BURST         10
+#define FAILURES_MAX      4096
+#define READ_RETRY_MS     500
 #define READ_RETRY_MAX_MS 60000
 
 /* A zone's hands: what fetches it, what instructs its combiner, what commands its signer. */
 struct zone {
-	struct msa_shell *shell; /* borrowed */
+	struct msa_shell *shell;          /* borrowed */
 	const struct msa_conf_zone *conf; /* borrowed from the configuration */
 	struct msa_fetch *fetch;
 	struct msa_combiner *combiner;
@@ -76,10 +76,10 @@ struct msa_shell {
 	struct msp_timer *tick;
 	struct msp_server *peer_server[MSA_LISTEN_MAX], *zone_server[MSA_LISTEN_MAX];
 	struct msa_ident *ident;
-	struct zone *zones; /* owned, conf->zones.count of them */
+	struct zone *zones;                     /* owned, conf->zones.count of them */
 	struct msp_map by_name, sends, lookups; /* -> struct zone; id -> struct send, struct lookup (owned) */
-	struct msp_req *req; /* the request being answered in this step; owned until replied to */
-	struct failure *failures; /* ring of FAILURES_MAX */
+	struct msp_req *req;                    /* the request being answered in this step; owned until replied to */
+	struct failure *failures;               /* ring of FAILURES_MAX */
 	size_t failure_count;
 	struct msp_bucket_table *log_budget; /* lines about strangers */
 	struct msp_rr_scratch scratch;
@@ -124,7 +124,9 @@ static void send_done(void *arg, enum msp_err err, struct msp_span answer)
 
 static enum msp_err do_send(struct msa_shell *s, const struct msa_action *a)
 {
-	struct msp_xchg_params p = { .server = a->addr, .transport = a->tcp_only ? MSP_TCP_ONLY : MSP_UDP_THEN_TCP, .message = a->octets,
+	struct msp_xchg_params p = { .server = a->addr,
+				     .transport = a->tcp_only ? MSP_TCP_ONLY : MSP_UDP_THEN_TCP,
+				     .message = a->octets,
 				     .timeout_ms = { 5000, 10000, 20000 } };
 	struct send *send = msp_alloc(1, sizeof(*send));
 	enum msp_err err;
@@ -219,8 +221,8 @@ static enum msp_err do_signer(struct msa_shell *s, const struct msa_action *a)
 	plan = msp_alloc(1, sizeof(*plan));
 	if (plan == NULL)
 		return MSP_ENOMEM;
-	err = msa_signer_plan_make((enum msa_adapter)z->conf->signer.adapter, &z->conf->signer.tools, &a->name, a->verb, a->signer_keys,
-				   z->conf->cdnskey, plan);
+	err = msa_signer_plan_make((enum msa_adapter)z->conf->signer.adapter, &z->conf->signer.tools, &a->name, a->verb,
+				   a->signer_keys, z->conf->cdnskey, plan);
 	if (err == MSP_OK)
 		err = msa_signer_run(s->loop, plan, signer_done, z, &z->job);
 	z->job_id = a->id;
@@ -269,13 +271,13 @@ static enum msp_err do_unstore(struct msa_shell *s, const struct msa_action *a)
 
 static const struct {
 	enum msp_err (*fn)(struct msa_shell *s, const struct msa_action *a);
-	bool is_store;	    /* joins a transaction with its neighbours */
-	bool wants_event;   /* the core waits for an outcome */
+	bool is_store;    /* joins a transaction with its neighbours */
+	bool wants_event; /* the core waits for an outcome */
 } performers[] = {
-	[MSA_ACT_REPLY] = { do_reply, false, false },	  [MSA_ACT_SEND] = { do_send, false, true },
-	[MSA_ACT_LOOKUP] = { do_lookup, false, true },	  [MSA_ACT_FLUSH] = { do_flush, false, false },
-	[MSA_ACT_COMBINE] = { do_combine, false, true },  [MSA_ACT_SIGNER] = { do_signer, false, true },
-	[MSA_ACT_STORE] = { do_store, true, false },	  [MSA_ACT_UNSTORE] = { do_unstore, true, false },
+	[MSA_ACT_REPLY] = { do_reply, false, false },       [MSA_ACT_SEND] = { do_send, false, true },
+	[MSA_ACT_LOOKUP] = { do_lookup, false, true },      [MSA_ACT_FLUSH] = { do_flush, false, false },
+	[MSA_ACT_COMBINE] = { do_combine, false, true },    [MSA_ACT_SIGNER] = { do_signer, false, true },
+	[MSA_ACT_STORE] = { do_store, true, false },        [MSA_ACT_UNSTORE] = { do_unstore, true, false },
 	[MSA_ACT_TRANSFER] = { do_transfer, false, false },
 };
 
@@ -295,7 +297,8 @@ static enum msp_err perform_stores(struct msa_shell *s, size_t *at)
 	return err;
 }
 
-/* In order. After a store that failed nothing else is done: what it was to make durable has not happened (fail closed). */
+/* In order. After a store that failed nothing else is done: what it was to make durable has not happened (fail closed).
+ */
 static void perform(struct msa_shell *s)
 {
 	bool stopped = false;
@@ -419,7 +422,8 @@ static const struct msp_tsig_key *find_signer_key(void *arg, const struct msp_na
 	return msp_name_equal(msp_tsig_key_name(c->tsig), name) ? c->tsig : NULL;
 }
 
-static void reply(struct msp_req *req, const struct msp_msg *m, unsigned rcode, uint16_t flags, struct msp_tsig_ctx *ctx)
+static void reply(struct msp_req *req, const struct msp_msg *m, unsigned rcode, uint16_t flags,
+		  struct msp_tsig_ctx *ctx)
 {
 	uint8_t mem[2048];
 	struct msp_msgw w;
@@ -448,7 +452,8 @@ static void on_notify(struct msa_shell *s, struct msp_req *req, const struct msp
 	bool has_hint = false, is_signed = false, is_allowed = false;
 	uint32_t hint = 0;
 
-	if (z != NULL && z->fetch != NULL && msp_notify_check(m, &s->scratch, &has_hint, &hint, &why) == MSP_OK && m->question.type == MSP_TYPE_SOA) {
+	if (z != NULL && z->fetch != NULL && msp_notify_check(m, &s->scratch, &has_hint, &hint, &why) == MSP_OK &&
+	    m->question.type == MSP_TYPE_SOA) {
 		fetch = *msa_fetch_conf(z->fetch);
 		is_signed = m->tsig_at != 0 &&
 			    msp_tsig_verify_request(m, find_signer_key, &fetch, msp_wall_now(), &ctx, &error) == MSP_OK;
@@ -460,9 +465,9 @@ static void on_notify(struct msa_shell *s, struct msp_req *req, const struct msp
 	else if (msp_bucket_take(s->log_budget, msp_req_peer(req), msp_mono_now()))
 		msp_log(s->log, MSP_LOG_INFO, "notify-refused", MSP_F_STR("zone", MSP_NAME(&m->question.name)),
 			MSP_F_STR("from", MSP_ADDR(msp_req_peer(req))),
-			MSP_F_STR("rule", z == NULL ? "zone is not configured"
-					: z->fetch == NULL ? "not ready: the combiner has not been read back yet"
-							   : "neither the signer's address nor its TSIG key"));
+			MSP_F_STR("rule", z == NULL          ? "zone is not configured"
+					  : z->fetch == NULL ? "not ready: the combiner has not been read back yet"
+							     : "neither the signer's address nor its TSIG key"));
 	s->notifies_refused += !is_allowed;
 	reply(req, m, is_allowed ? MSP_RCODE_NOERROR : MSP_RCODE_REFUSED, MSP_FLAG_AA, is_signed ? &ctx : NULL);
 	msp_tsig_ctx_fini(&ctx);
@@ -501,11 +506,18 @@ static enum msp_err open_core(struct msa_shell *s, struct msp_why *why)
 {
 	const struct msa_conf *c = s->conf;
 	const struct msa_conf_zone *zones = c->zones.item;
-	struct msa_core_conf core = { .identity = c->identity, .host = c->host, .key = s->key, .numbers = c->numbers,
-				      .zone_count = c->zones.count, .heartbeat_s = c->heartbeat_s, .hello_retry_s = c->hello_retry_s,
-				      .hello_retry_max_s = c->hello_retry_max_s, .discovery_retry_s = c->discovery_retry_s,
+	struct msa_core_conf core = { .identity = c->identity,
+				      .host = c->host,
+				      .key = s->key,
+				      .numbers = c->numbers,
+				      .zone_count = c->zones.count,
+				      .heartbeat_s = c->heartbeat_s,
+				      .hello_retry_s = c->hello_retry_s,
+				      .hello_retry_max_s = c->hello_retry_max_s,
+				      .discovery_retry_s = c->discovery_retry_s,
 				      .discovery_retry_max_s = c->discovery_retry_max_s,
-				      .discovery_cache_min_s = c->discovery_cache_min_s, .svcb_port_override = c->svcb_port_override };
+				      .discovery_cache_min_s = c->discovery_cache_min_s,
+				      .svcb_port_override = c->svcb_port_override };
 	struct msa_zone_conf *list = msp_alloc(c->zones.count + 1, sizeof(*list));
 	enum msp_err err = list != NULL ? MSP_OK : MSP_ENOMEM;
 
@@ -513,7 +525,8 @@ static enum msp_err open_core(struct msa_shell *s, struct msp_why *why)
 		struct msa_zone_conf *z = &list[i];
 
 		z->zone = zones[i].name;
-		z->signer_mode = zones[i].signer.adapter == MSA_ADAPTER_OBSERVE ? MSA_SIGNER_OBSERVE : MSA_SIGNER_COMMAND;
+		z->signer_mode =
+			zones[i].signer.adapter == MSA_ADAPTER_OBSERVE ? MSA_SIGNER_OBSERVE : MSA_SIGNER_COMMAND;
 		z->dnskey_ttl_s = zones[i].dnskey_ttl_s;
 		z->cdnskey = zones[i].cdnskey;
 		z->ns_count = zones[i].ns.count;
@@ -550,8 +563,8 @@ static enum msp_err open_resolver(struct msa_shell *s, struct msp_why *why)
 	return err == MSP_OK ? msp_resolver_open(s->loop, &c, &s->resolver, why) : err;
 }
 
-static enum msp_err open_servers(struct msa_shell *s, const struct msp_conf_list *list, msp_request_fn *fn, struct msp_server **out,
-				 struct msp_why *why)
+static enum msp_err open_servers(struct msa_shell *s, const struct msp_conf_list *list, msp_request_fn *fn,
+				 struct msp_server **out, struct msp_why *why)
 {
 	const struct msp_conf_listen *listen = list->item;
 	enum msp_err err = MSP_OK;
@@ -564,7 +577,9 @@ static enum msp_err open_servers(struct msa_shell *s, const struct msp_conf_list
 static enum msp_err start_fetch(struct zone *z)
 {
 	struct msa_shell *s = z->shell;
-	struct msa_fetch_conf fetch = { .zone = z->conf->name, .signer = z->conf->signer.addr, .type_hsync = s->conf->numbers.type_hsync,
+	struct msa_fetch_conf fetch = { .zone = z->conf->name,
+					.signer = z->conf->signer.addr,
+					.type_hsync = s->conf->numbers.type_hsync,
 					.tsig = msp_tsig_ring_get(s->ring, &z->conf->signer.tsig_key),
 					.poll_max_s = s->conf->zone_poll_max_s };
 
@@ -583,8 +598,8 @@ static void read_later(struct zone *z, const char *why)
 	feed(z->shell, &ev);
 }
 
-static void on_read(void *arg, const struct msp_name *zone, enum msp_err err, const struct msp_rrset *dnskey, const struct msp_rrset *cds,
-		    const struct msp_rrset *cdnskey, const char *why)
+static void on_read(void *arg, const struct msp_name *zone, enum msp_err err, const struct msp_rrset *dnskey,
+		    const struct msp_rrset *cds, const struct msp_rrset *cdnskey, const char *why)
 {
 	struct msa_event ev = { .kind = MSA_EV_READBACK, .u.readback = { *zone, dnskey, cds, cdnskey } };
 	struct zone *z = zone_of(arg, zone);
@@ -628,7 +643,8 @@ static enum msp_err open_zone(struct msa_shell *s, struct zone *z, const struct 
 		return MSP_ECONF;
 	err = msp_map_put(&s->by_name, msp_name_key_span(&key), z, NULL);
 	if (err == MSP_OK)
-		err = msa_combiner_new(s->loop, &conf->name, &conf->combiner.addr, tsig, &s->rand, combined, s, &z->combiner);
+		err = msa_combiner_new(s->loop, &conf->name, &conf->combiner.addr, tsig, &s->rand, combined, s,
+				       &z->combiner);
 	if (err != MSP_OK || msa_core_has_put(s->core, &conf->name))
 		return err == MSP_OK ? start_fetch(z) : err;
 	err = msp_timer_new(s->loop, start_read, z, &z->read_timer);
@@ -657,8 +673,8 @@ static enum msp_err open_all(struct msa_shell *s, struct msp_why *why)
 	if (err == MSP_OK)
 		err = msp_key_load(s->conf->sig0_key, &s->key, why);
 	if (err == MSP_OK && !msp_name_equal(msp_key_owner(s->key), &s->conf->host))
-		err = msp_fail(why, MSP_ECONF, "sig0-key is named %s, host is %s: they must be the same", MSP_NAME(msp_key_owner(s->key)),
-			       MSP_NAME(&s->conf->host));
+		err = msp_fail(why, MSP_ECONF, "sig0-key is named %s, host is %s: they must be the same",
+			       MSP_NAME(msp_key_owner(s->key)), MSP_NAME(&s->conf->host));
 	if (err == MSP_OK)
 		err = open_store(s, why);
 	if (err == MSP_OK)
@@ -680,8 +696,8 @@ static enum msp_err open_all(struct msa_shell *s, struct msp_why *why)
 	return err;
 }
 
-enum msp_err msa_shell_open(struct msp_loop *loop, const struct msp_log *log, const struct msa_conf *conf, struct msa_shell **out,
-			    struct msp_why *why)
+enum msp_err msa_shell_open(struct msp_loop *loop, const struct msp_log *log, const struct msa_conf *conf,
+			    struct msa_shell **out, struct msp_why *why)
 {
 	struct msa_shell *s = msp_alloc(1, sizeof(*s));
 	enum msp_err err;

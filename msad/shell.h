@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /**
  * @file
- * The agent's shell: sockets, look-ups, transfers, store and commands around the core. It performs the core's actions in
- * their order and turns what comes back into events; it decides nothing.
+ * The agent's shell: sockets, look-ups, transfers, store and commands around the core. It performs the core's actions
+ * in their order and turns what comes back into events; it decides nothing.
  */
 #ifndef MSAD_SHELL_H
 #define MSAD_SHELL_H

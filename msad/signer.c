@@ -32,8 +32,9 @@ enum msp_err msa_signer_check(enum msa_adapter adapter, const struct msa_signer_
 	return MSP_OK;
 }
 
-enum msp_err msa_signer_plan_make(enum msa_adapter adapter, const struct msa_signer_tools *tools, const struct msp_name *zone,
-				  enum msa_signer_verb verb, const struct msp_rrset *keys, bool cdnskey, struct msa_signer_plan *out)
+enum msp_err msa_signer_plan_make(enum msa_adapter adapter, const struct msa_signer_tools *tools,
+				  const struct msp_name *zone, enum msa_signer_verb verb, const struct msp_rrset *keys,
+				  bool cdnskey, struct msa_signer_plan *out)
 {
 	out->count = 0;
 	if (adapters[adapter].plan == NULL)
@@ -78,7 +79,7 @@ struct msa_signer_job {
 	struct msp_loop *loop; /* borrowed */
 	struct msa_signer_plan plan;
 	size_t next;
-	struct msp_child *child; /* running step; borrowed from the loop until its callback */
+	struct msp_child *child;  /* running step; borrowed from the loop until its callback */
 	msa_signer_done_fn *done; /* NULL once cancelled */
 	void *arg;
 };
@@ -92,7 +93,8 @@ static enum msp_err start_step(struct msa_signer_job *job)
 
 	for (size_t i = 0; i < s->count; i++)
 		argv[i] = s->arg[i];
-	return msp_child_run(job->loop, argv, msp_span(NULL, 0), STEP_OUTPUT_MAX, STEP_TIMEOUT_MS, step_done, job, &job->child);
+	return msp_child_run(job->loop, argv, msp_span(NULL, 0), STEP_OUTPUT_MAX, STEP_TIMEOUT_MS, step_done, job,
+			     &job->child);
 }
 
 static void finish(struct msa_signer_job *job, enum msp_err err, const char *why)
@@ -112,8 +114,9 @@ static void step_done(void *arg, const struct msp_child_result *result)
 
 	job->child = NULL;
 	if (result->err != MSP_OK || result->exit_status != 0) {
-		snprintf(why, sizeof(why), "%.80s: %s, exit status %d: %.*s", s->arg[0], msp_err_text(result->err), result->exit_status,
-			 (int)(words.len < 200 ? words.len : 200), words.len > 0 ? (const char *)words.ptr : "");
+		snprintf(why, sizeof(why), "%.80s: %s, exit status %d: %.*s", s->arg[0], msp_err_text(result->err),
+			 result->exit_status, (int)(words.len < 200 ? words.len : 200),
+			 words.len > 0 ? (const char *)words.ptr : "");
 		finish(job, result->err != MSP_OK ? result->err : MSP_ERCODE, why);
 		return;
 	}
@@ -126,8 +129,8 @@ static void step_done(void *arg, const struct msp_child_result *result)
 		finish(job, err, "could not start the next command");
 }
 
-enum msp_err msa_signer_run(struct msp_loop *loop, const struct msa_signer_plan *plan, msa_signer_done_fn *done, void *arg,
-			    struct msa_signer_job **out)
+enum msp_err msa_signer_run(struct msp_loop *loop, const struct msa_signer_plan *plan, msa_signer_done_fn *done,
+			    void *arg, struct msa_signer_job **out)
 {
 	struct msa_signer_job *job;
 	enum msp_err err;

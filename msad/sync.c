@@ -62,8 +62,8 @@ static bool is_held(const struct msa_zone *z, struct msp_span key)
 }
 
 /**
- * Whether every signer's and leaver's contribution is here. Until then (state was lost and read back from the combiner) a key
- * that one peer says is its own, and then drops, may be another's (S14).
+ * Whether every signer's and leaver's contribution is here. Until then (state was lost and read back from the combiner)
+ * a key that one peer says is its own, and then drops, may be another's (S14).
  */
 static bool all_known(const struct msa_zone *z)
 {

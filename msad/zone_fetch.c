@@ -10,13 +10,24 @@
 
 #define RETRY_MIN_MS 1000
 #define RETRY_MAX_MS 60000
-#define REST_MIN_MS 200 /* after a transfer, at least this long and as long as it took: NOTIFY over UDP can be forged */
-#define REST_MAX_MS 60000
-#define TAGS_MAX 64
+#define REST_MIN_MS  200 /* after a transfer, at least this long and as long as it took: NOTIFY over UDP can be forged \
+			  */
+#define REST_MAX_MS      60000
+#define TAGS_MAX         64
 #define APEX_RECORDS_MAX 4096 /* of one type: a set is kept sorted, so a huge one costs the square of its size */
 
 /* Apex sets kept, in the order of enum slot. */
-enum slot { SLOT_SOA, SLOT_HSYNC, SLOT_DNSKEY, SLOT_CDS, SLOT_CDNSKEY, SLOT_CSYNC, SLOT_NS, SLOT_DNSKEY_RRSIG, SLOT__N };
+enum slot {
+	SLOT_SOA,
+	SLOT_HSYNC,
+	SLOT_DNSKEY,
+	SLOT_CDS,
+	SLOT_CDNSKEY,
+	SLOT_CSYNC,
+	SLOT_NS,
+	SLOT_DNSKEY_RRSIG,
+	SLOT__N
+};
 
 /* What one transfer gathers. */
 struct gather {
@@ -37,7 +48,7 @@ struct msa_fetch {
 	void *arg;
 	struct msp_timer *timer;
 	struct msp_xfr *xfr; /* in flight */
-	bool again;	     /* asked for while one was in flight */
+	bool again;          /* asked for while one was in flight */
 	bool has_zone;
 	uint32_t serial;
 	uint64_t retry_ms;
@@ -57,7 +68,7 @@ static bool slot_of(const struct msa_fetch *f, const struct msp_rr *rr, enum slo
 	static const struct {
 		uint16_t type;
 		enum slot slot;
-	} table[] = { { MSP_TYPE_SOA, SLOT_SOA },	  { MSP_TYPE_DNSKEY, SLOT_DNSKEY }, { MSP_TYPE_CDS, SLOT_CDS },
+	} table[] = { { MSP_TYPE_SOA, SLOT_SOA },         { MSP_TYPE_DNSKEY, SLOT_DNSKEY }, { MSP_TYPE_CDS, SLOT_CDS },
 		      { MSP_TYPE_CDNSKEY, SLOT_CDNSKEY }, { MSP_TYPE_CSYNC, SLOT_CSYNC },   { MSP_TYPE_NS, SLOT_NS } };
 	struct msp_rrsig sig;
 
@@ -196,7 +207,8 @@ static void on_done(void *arg, const struct msp_xfr_result *r)
 			f->retry_ms = RETRY_MAX_MS;
 		msp_timer_start(f->timer, (uint64_t)msp_rand_jitter(f->rand, (int64_t)f->retry_ms, 20));
 		snprintf(why, sizeof(why), "AXFR from %s: %s%s%s %s", MSP_ADDR(&f->conf.signer), msp_err_text(r->err),
-			 r->err == MSP_ERCODE ? " " : "", r->err == MSP_ERCODE ? msp_rcode_name(r->rcode) : "", r->why.text);
+			 r->err == MSP_ERCODE ? " " : "", r->err == MSP_ERCODE ? msp_rcode_name(r->rcode) : "",
+			 r->why.text);
 		f->failed(f->arg, &f->conf.zone, why);
 	}
 	gather_clear(&f->g);
@@ -208,7 +220,9 @@ static void on_done(void *arg, const struct msp_xfr_result *r)
 
 static void start(struct msa_fetch *f)
 {
-	struct msp_xfr_params p = { .server = f->conf.signer, .zone = f->conf.zone, .kind = MSP_XFR_AXFR, .tsig = f->conf.tsig };
+	struct msp_xfr_params p = {
+		.server = f->conf.signer, .zone = f->conf.zone, .kind = MSP_XFR_AXFR, .tsig = f->conf.tsig
+	};
 	enum msp_err err;
 
 	if (f->xfr != NULL) {
@@ -232,8 +246,8 @@ static void on_timer(void *arg)
 	start(arg);
 }
 
-enum msp_err msa_fetch_new(struct msp_loop *loop, const struct msa_fetch_conf *conf, struct msp_rand *rand, msa_fetch_view_fn *view,
-			   msa_fetch_failed_fn *failed, void *arg, struct msa_fetch **out)
+enum msp_err msa_fetch_new(struct msp_loop *loop, const struct msa_fetch_conf *conf, struct msp_rand *rand,
+			   msa_fetch_view_fn *view, msa_fetch_failed_fn *failed, void *arg, struct msa_fetch **out)
 {
 	struct msa_fetch *f = msp_alloc(1, sizeof(*f));
 	enum msp_err err;

@@ -26,7 +26,8 @@ typedef void msa_fetch_failed_fn(void *arg, const struct msp_name *zone, const c
 
 /** The first transfer starts at once. rand borrowed. */
 MSP_CHECKED enum msp_err msa_fetch_new(struct msp_loop *loop, const struct msa_fetch_conf *conf, struct msp_rand *rand,
-				       msa_fetch_view_fn *view, msa_fetch_failed_fn *failed, void *arg, struct msa_fetch **out);
+				       msa_fetch_view_fn *view, msa_fetch_failed_fn *failed, void *arg,
+				       struct msa_fetch **out);
 /** Transfer now; one in flight, one queued. has_hint: skip it when this serial is held already. */
 void msa_fetch_kick(struct msa_fetch *f, bool has_hint, uint32_t serial_hint);
 const struct msa_fetch_conf *msa_fetch_conf(const struct msa_fetch *f);

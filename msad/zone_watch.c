@@ -247,8 +247,8 @@ static enum msp_err make_own(const struct msa_zone *z, struct msa_contribution *
 		if (own->dnskey->count == 0)
 			msp_rrset_free(&own->dnskey);
 	}
-	/* We are to sign, have signed, and no key of ours is served: a fault at the signer, not a wish to withdraw. The others
-	 * would drop keys that caches everywhere still need. */
+	/* We are to sign, have signed, and no key of ours is served: a fault at the signer, not a wish to withdraw. The
+	 * others would drop keys that caches everywhere still need. */
 	if (own->dnskey == NULL && z->own.dnskey != NULL && z->group.self < z->group.count &&
 	    msa_row_signs(&z->group.row[z->group.self]))
 		err = msp_rrset_dup(z->own.dnskey, &own->dnskey);
@@ -374,8 +374,8 @@ void msa_zone_failed(struct msa_core *c, const struct msp_name *zone, const char
 	msa_core_touch_zone(c, z);
 }
 
-void msa_zone_readback(struct msa_core *c, const struct msp_name *zone, const struct msp_rrset *dnskey, const struct msp_rrset *cds,
-		       const struct msp_rrset *cdnskey)
+void msa_zone_readback(struct msa_core *c, const struct msp_name *zone, const struct msp_rrset *dnskey,
+		       const struct msp_rrset *cds, const struct msp_rrset *cdnskey)
 {
 	struct msa_zone *z = msa_core_find_zone(c, zone);
 	enum msp_err err;

@@ -12,8 +12,8 @@ void msa_zone_view(struct msa_core *c, const struct msa_zone_view *v);
 /** A view could not be taken: ask for another one. */
 void msa_zone_view_lost(struct msa_core *c, const struct msp_name *zone);
 /** What the combiner has of us becomes what we have contributed, unless that is known already (MSA_EV_READBACK). */
-void msa_zone_readback(struct msa_core *c, const struct msp_name *zone, const struct msp_rrset *dnskey, const struct msp_rrset *cds,
-		       const struct msp_rrset *cdnskey);
+void msa_zone_readback(struct msa_core *c, const struct msp_name *zone, const struct msp_rrset *dnskey,
+		       const struct msp_rrset *cds, const struct msp_rrset *cdnskey);
 void msa_zone_failed(struct msa_core *c, const struct msp_name *zone, const char *why);
 
 #endif

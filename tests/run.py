@@ -52,8 +52,8 @@ def build(preset):
 
 def checks():
     passed = failed = 0
-    for script in ("check-layers", "check-bans", "check-headers"):
-        for args in ([], ["--self-test"]) if script != "check-headers" else ([],):
+    for script, self_tests in (("check-layers", True), ("check-bans", True), ("check-headers", False), ("check-format", False)):
+        for args in ([], ["--self-test"]) if self_tests else ([],):
             status, out = call([f"tools/{script}", *args])
             passed, failed = passed + (status == 0), failed + (status != 0)
             if status != 0:

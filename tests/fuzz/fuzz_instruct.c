@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A sequence of UPDATEs (each behind two octets of length) against combinerd's rules. Whatever comes: what is accepted holds only
- * permitted records, what is refused changes nothing, and the zone that comes out differs in the permitted apex RRsets and
- * nowhere else, and keeps its NS (S9; PROTOCOL E.2 to E.4).
+ * A sequence of UPDATEs (each behind two octets of length) against combinerd's rules. Whatever comes: what is accepted
+ * holds only permitted records, what is refused changes nothing, and the zone that comes out differs in the permitted
+ * apex RRsets and nowhere else, and keeps its NS (S9; PROTOCOL E.2 to E.4).
  */
 #include "instruct.h"
 
@@ -13,10 +13,10 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
-#define CHECK(claim)             \
-	do {                     \
-		if (!(claim))    \
-			abort(); \
+#define CHECK(claim)                                                                                                   \
+	do {                                                                                                           \
+		if (!(claim))                                                                                          \
+			abort();                                                                                       \
 	} while (0)
 
 static struct msp_rr_scratch scratch;
@@ -75,14 +75,17 @@ static void check_held(const struct cmb_owner *owner, const struct cmb_contrib *
 	cmb_apex_fini(&merged);
 }
 
-static void one(struct msp_span octets, const struct cmb_owner *owner, const struct cmb_policy *policy, const struct cmb_rules *rules,
-		struct cmb_contrib *held)
+static void one(struct msp_span octets, const struct cmb_owner *owner, const struct cmb_policy *policy,
+		const struct cmb_rules *rules, struct cmb_contrib *held)
 {
 	struct msp_msg m;
-	struct cmb_instruct in = { .msg = &m, .rules = rules, .owner = owner, .policy = policy, .held = held, .scratch = &scratch };
+	struct cmb_instruct in = {
+		.msg = &m, .rules = rules, .owner = owner, .policy = policy, .held = held, .scratch = &scratch
+	};
 	struct cmb_verdict v;
 
-	if (msp_msg_parse(octets, &scratch, &m, NULL) != MSP_OK || m.opcode != MSP_OPCODE_UPDATE || msp_update_check(&m, NULL) != MSP_OK)
+	if (msp_msg_parse(octets, &scratch, &m, NULL) != MSP_OK || m.opcode != MSP_OPCODE_UPDATE ||
+	    msp_update_check(&m, NULL) != MSP_OK)
 		return;
 	CHECK(cmb_instruct(&in, &v) == MSP_OK);
 	CHECK((v.rcode == MSP_RCODE_NOERROR) == (v.rule == NULL));

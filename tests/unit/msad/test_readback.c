@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The store is lost, the combiner is not: what it was given must not be taken for our signer's own (PROTOCOL F.2 I10, F.3). */
+/* The store is lost, the combiner is not: what it was given must not be taken for our signer's own (PROTOCOL F.2 I10,
+ * F.3). */
 #include "fixture.h"
 
 static struct msp_rrset *foreign_keys(struct fx *f)

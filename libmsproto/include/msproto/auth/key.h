@@ -29,7 +29,8 @@ const char *msp_alg_name(uint8_t alg);
 MSP_CHECKED enum msp_err msp_alg_from_text(const char *text, uint8_t *out);
 
 /**
- * A public key from KEY or DNSKEY RDATA. Checks protocol 3, algorithm, key size (RSA 2048..4096, exponent odd, <= 2^33).
+ * A public key from KEY or DNSKEY RDATA. Checks protocol 3, algorithm, key size (RSA 2048..4096, exponent odd, <=
+ * 2^33).
  * @return MSP_OK, MSP_EALG, MSP_EFORMAT, MSP_EVALUE, MSP_ENOMEM, MSP_ECRYPTO
  */
 MSP_CHECKED enum msp_err msp_key_from_rdata(const struct msp_name *owner, struct msp_span rdata, struct msp_key **out);
@@ -40,11 +41,12 @@ MSP_CHECKED enum msp_err msp_key_from_rdata(const struct msp_name *owner, struct
  */
 MSP_CHECKED enum msp_err msp_key_load(const char *path, struct msp_key **out, struct msp_why *why);
 /** Make a new key. flags: 0 for SIG(0). */
-MSP_CHECKED enum msp_err msp_key_generate(const struct msp_name *owner, uint8_t alg, uint16_t flags, struct msp_key **out);
-/** Write K<name>+<alg>+<tag>.key and .private (0600, fsynced, renamed) into `dir`; the .private path goes to `path` (path_len octets).
- *  type_name: "KEY" or "DNSKEY". Existing files are not overwritten (MSP_EEXIST). */
-MSP_CHECKED enum msp_err msp_key_save(const struct msp_key *key, const char *dir, const char *type_name, char *path, size_t path_len,
-				      struct msp_why *why);
+MSP_CHECKED enum msp_err msp_key_generate(const struct msp_name *owner, uint8_t alg, uint16_t flags,
+					  struct msp_key **out);
+/** Write K<name>+<alg>+<tag>.key and .private (0600, fsynced, renamed) into `dir`; the .private path goes to `path`
+ * (path_len octets). type_name: "KEY" or "DNSKEY". Existing files are not overwritten (MSP_EEXIST). */
+MSP_CHECKED enum msp_err msp_key_save(const struct msp_key *key, const char *dir, const char *type_name, char *path,
+				      size_t path_len, struct msp_why *why);
 void msp_key_free(struct msp_key **key);
 
 const struct msp_name *msp_key_owner(const struct msp_key *key);
@@ -59,7 +61,8 @@ MSP_CHECKED enum msp_err msp_key_sign(const struct msp_key *key, struct msp_span
 size_t msp_key_sig_len(const struct msp_key *key);
 /** @return MSP_OK, MSP_ESIG, MSP_ECRYPTO */
 MSP_CHECKED enum msp_err msp_key_verify(const struct msp_key *key, struct msp_span data, struct msp_span sig);
-/** Tests: public-key operations (verify) done by this thread since start. "cost no public-key work" is asserted with it. */
+/** Tests: public-key operations (verify) done by this thread since start. "cost no public-key work" is asserted with
+ * it. */
 uint64_t msp_key_verify_count(void);
 
 #endif

@@ -8,10 +8,16 @@
 
 #define MSP_TSIG_FUDGE_S 300
 #define MSP_TSIG_MAC_MAX 64
-#define MSP_TSIG_RR_MAX 512 /* room to leave for one TSIG record (names up to 255 uncompressed + MAC 64) */
+#define MSP_TSIG_RR_MAX  512 /* room to leave for one TSIG record (names up to 255 uncompressed + MAC 64) */
 
 enum msp_tsig_alg { MSP_TSIG_SHA256, MSP_TSIG_SHA384, MSP_TSIG_SHA512, MSP_TSIG__N };
-enum msp_tsig_error { MSP_TSIG_NOERROR = 0, MSP_TSIG_BADSIG = 16, MSP_TSIG_BADKEY = 17, MSP_TSIG_BADTIME = 18, MSP_TSIG_BADTRUNC = 22 };
+enum msp_tsig_error {
+	MSP_TSIG_NOERROR = 0,
+	MSP_TSIG_BADSIG = 16,
+	MSP_TSIG_BADKEY = 17,
+	MSP_TSIG_BADTIME = 18,
+	MSP_TSIG_BADTRUNC = 22
+};
 
 struct msp_tsig_key; /* opaque: name, algorithm, secret (wiped on free) */
 MSP_CHECKED enum msp_err msp_tsig_key_new(const struct msp_name *name, enum msp_tsig_alg alg, struct msp_span secret,
@@ -25,11 +31,11 @@ const char *msp_tsig_alg_name(enum msp_tsig_alg alg);
 /** State between the messages of one transaction (request -> response, or a transfer's stream). Plain value. */
 struct msp_tsig_ctx {
 	const struct msp_tsig_key *key; /* borrowed */
-	uint8_t mac[MSP_TSIG_MAC_MAX];	/* the prior MAC */
+	uint8_t mac[MSP_TSIG_MAC_MAX];  /* the prior MAC */
 	size_t mac_len;
-	bool first_done;		/* a response message has been signed or verified */
-	unsigned unsigned_run;		/* received without TSIG since the last signed one (at most 99) */
-	struct msp_tsig_run *run;	/* owned: running HMAC over unsigned messages; NULL when none */
+	bool first_done;          /* a response message has been signed or verified */
+	unsigned unsigned_run;    /* received without TSIG since the last signed one (at most 99) */
+	struct msp_tsig_run *run; /* owned: running HMAC over unsigned messages; NULL when none */
 };
 /** Release what ctx owns. Legal on a zeroed ctx. */
 void msp_tsig_ctx_fini(struct msp_tsig_ctx *ctx);
@@ -38,16 +44,18 @@ void msp_tsig_ctx_fini(struct msp_tsig_ctx *ctx);
  * Append a TSIG to a request at msg[0..*len), cap octets available; *len grows. ctx is initialised for the answer.
  * @return MSP_OK, MSP_ENOSPACE, MSP_ECRYPTO
  */
-MSP_CHECKED enum msp_err msp_tsig_sign_request(const struct msp_tsig_key *key, struct msp_wall now, uint8_t *msg, size_t *len, size_t cap,
-					       struct msp_tsig_ctx *ctx);
+MSP_CHECKED enum msp_err msp_tsig_sign_request(const struct msp_tsig_key *key, struct msp_wall now, uint8_t *msg,
+					       size_t *len, size_t cap, struct msp_tsig_ctx *ctx);
 /** Append a TSIG to the next answer message (the first one covers the request's MAC, later ones the prior MAC). */
-MSP_CHECKED enum msp_err msp_tsig_sign_response(struct msp_tsig_ctx *ctx, struct msp_wall now, uint8_t *msg, size_t *len, size_t cap);
+MSP_CHECKED enum msp_err msp_tsig_sign_response(struct msp_tsig_ctx *ctx, struct msp_wall now, uint8_t *msg,
+						size_t *len, size_t cap);
 /**
- * Append the error TSIG of RFC 8945 5.2/5.3: BADKEY and BADSIG unsigned with empty MAC, BADTIME signed with the server's time.
- * `req` is the request that failed. key NULL for BADKEY.
+ * Append the error TSIG of RFC 8945 5.2/5.3: BADKEY and BADSIG unsigned with empty MAC, BADTIME signed with the
+ * server's time. `req` is the request that failed. key NULL for BADKEY.
  */
-MSP_CHECKED enum msp_err msp_tsig_sign_error(const struct msp_msg *req, const struct msp_tsig_key *key, enum msp_tsig_error error,
-					     struct msp_wall now, uint8_t *msg, size_t *len, size_t cap);
+MSP_CHECKED enum msp_err msp_tsig_sign_error(const struct msp_msg *req, const struct msp_tsig_key *key,
+					     enum msp_tsig_error error, struct msp_wall now, uint8_t *msg, size_t *len,
+					     size_t cap);
 
 /** Look-up of a key by name and algorithm; NULL = unknown. */
 typedef const struct msp_tsig_key *msp_tsig_find_fn(void *arg, const struct msp_name *name, enum msp_tsig_alg alg);
@@ -56,15 +64,16 @@ typedef const struct msp_tsig_key *msp_tsig_find_fn(void *arg, const struct msp_
  * @return MSP_OK (ctx ready for signing the answer), MSP_EUNSIGNED, MSP_ENOKEY, MSP_ESIG, MSP_ETIME (ctx->key set),
  *         MSP_EALG (algorithm not known: BADKEY on the wire), MSP_EFORMAT; *error is what the answer's TSIG must carry.
  */
-MSP_CHECKED enum msp_err msp_tsig_verify_request(const struct msp_msg *req, msp_tsig_find_fn *find, void *arg, struct msp_wall now,
-						 struct msp_tsig_ctx *ctx, enum msp_tsig_error *error);
+MSP_CHECKED enum msp_err msp_tsig_verify_request(const struct msp_msg *req, msp_tsig_find_fn *find, void *arg,
+						 struct msp_wall now, struct msp_tsig_ctx *ctx,
+						 enum msp_tsig_error *error);
 /**
- * Verify the next answer message of a transaction started with msp_tsig_sign_request. The first must be signed; later ones
- * may go unsigned up to 99 in a row.
+ * Verify the next answer message of a transaction started with msp_tsig_sign_request. The first must be signed; later
+ * ones may go unsigned up to 99 in a row.
  * @param is_last the caller knows that no message follows: it must be signed.
  */
-MSP_CHECKED enum msp_err msp_tsig_verify_response(struct msp_tsig_ctx *ctx, const struct msp_msg *resp, bool is_last, struct msp_wall now,
-						  struct msp_why *why);
+MSP_CHECKED enum msp_err msp_tsig_verify_response(struct msp_tsig_ctx *ctx, const struct msp_msg *resp, bool is_last,
+						  struct msp_wall now, struct msp_why *why);
 /** True when the last message verified was signed: what a transfer must check at its end. */
 bool msp_tsig_complete(const struct msp_tsig_ctx *ctx);
 

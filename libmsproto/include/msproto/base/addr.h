@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/** @file Network address and port as a plain value (no socket headers, so pure cores can hold one), and prefixes for ACLs. */
+/** @file Network address and port as a plain value (no socket headers, so pure cores can hold one), and prefixes for
+ * ACLs. */
 #ifndef MSPROTO_BASE_ADDR_H
 #define MSPROTO_BASE_ADDR_H
 
@@ -11,7 +12,7 @@ enum msp_family { MSP_FAMILY_NONE, MSP_FAMILY_V4, MSP_FAMILY_V6 };
 struct msp_addr {
 	enum msp_family family;
 	uint8_t oct[16]; /* network order; 4 used for IPv4, the rest zero */
-	uint16_t port;	 /* host order; 0 = none */
+	uint16_t port;   /* host order; 0 = none */
 };
 
 /** Text for people: "192.0.2.1:53", "[2001:db8::1]:53"; without port when 0. */

@@ -8,7 +8,7 @@
 
 struct msp_arena {
 	struct msp_arena_block *head; /* owned */
-	size_t used, cap;	      /* octets handed out, octets allowed */
+	size_t used, cap;             /* octets handed out, octets allowed */
 };
 
 void msp_arena_init(struct msp_arena *a, size_t cap);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/** @file Token buckets per source prefix: a budget for unauthenticated work (PROTOCOL C.3 step 6, D.4 step 2). Bounded memory. */
+/** @file Token buckets per source prefix: a budget for unauthenticated work (PROTOCOL C.3 step 6, D.4 step 2). Bounded
+ * memory. */
 #ifndef MSPROTO_BASE_BUCKET_H
 #define MSPROTO_BASE_BUCKET_H
 

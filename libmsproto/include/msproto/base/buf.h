@@ -7,9 +7,9 @@
 #include <msproto/base/span.h>
 
 struct msp_buf {
-	uint8_t *ptr;	  /* owned */
+	uint8_t *ptr;     /* owned */
 	size_t len, size; /* octets used, octets allocated */
-	size_t cap;	  /* octets allowed */
+	size_t cap;       /* octets allowed */
 	enum msp_err err; /* MSP_OK, MSP_ENOMEM, or MSP_ELIMIT */
 };
 

@@ -17,7 +17,8 @@ const char *msp_json_str(const json_t *obj, const char *key);
 MSP_CHECKED enum msp_err msp_json_set_str(json_t *obj, const char *key, const char *value);
 MSP_CHECKED enum msp_err msp_json_set_int(json_t *obj, const char *key, int64_t value);
 MSP_CHECKED enum msp_err msp_json_set_bool(json_t *obj, const char *key, bool value);
-/** Steals `value` (also on failure). @return MSP_OK, MSP_ENOMEM (also for value NULL), MSP_EVALUE (not an object, array). */
+/** Steals `value` (also on failure). @return MSP_OK, MSP_ENOMEM (also for value NULL), MSP_EVALUE (not an object,
+ * array). */
 MSP_CHECKED enum msp_err msp_json_set(json_t *obj, const char *key, json_t *value);
 MSP_CHECKED enum msp_err msp_json_append(json_t *arr, json_t *value);
 

@@ -38,7 +38,8 @@ struct msp_log {
 	void *arg; /* borrowed, for the sink */
 };
 
-/** Log to standard error, each line with a `<N>` priority prefix as systemd reads it and a UTC time stamp when `stamp`. */
+/** Log to standard error, each line with a `<N>` priority prefix as systemd reads it and a UTC time stamp when `stamp`.
+ */
 void msp_log_init_stderr(struct msp_log *log, enum msp_log_level level, bool stamp);
 /** A log that drops everything (tests). */
 void msp_log_init_null(struct msp_log *log);
@@ -48,8 +49,9 @@ void msp_log_init_null(struct msp_log *log);
  * A line with its prefix and newline is cut (ending in "...") at 4096 octets, so that a pipe takes it whole.
  * Escapes are \DDD, \" and \\, as in zone files.
  */
-void msp_log_write(const struct msp_log *log, enum msp_log_level level, const char *event, const struct msp_field *fields);
-#define msp_log(log, level, event, ...) \
+void msp_log_write(const struct msp_log *log, enum msp_log_level level, const char *event,
+		   const struct msp_field *fields);
+#define msp_log(log, level, event, ...)                                                                                \
 	msp_log_write((log), (level), (event), (const struct msp_field[]){ __VA_ARGS__, { .kind = MSP_FIELD_END } })
 
 /** "error" .. "debug". */

@@ -23,7 +23,8 @@ MSP_CHECKED enum msp_err msp_map_put(struct msp_map *m, struct msp_span key, voi
 /** Remove; returns the value, NULL when absent. */
 void *msp_map_del(struct msp_map *m, struct msp_span key);
 
-/** Cursor in key order; the map must not change while one is used, except by deleting through msp_map_del *after* the loop. */
+/** Cursor in key order; the map must not change while one is used, except by deleting through msp_map_del *after* the
+ * loop. */
 struct msp_map_it {
 	struct msp_span key; /* borrowed from the map */
 	void *value;

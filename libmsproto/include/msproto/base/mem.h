@@ -23,7 +23,8 @@ void msp_wipe(void *ptr, size_t len);
 /** Constant time in the octets; lengths are not secret. */
 bool msp_secret_equal(struct msp_span a, struct msp_span b);
 
-/** Tests only: the nth allocation from now on (1 = the next) and every later one fails; 0 turns it off. Thread-local. */
+/** Tests only: the nth allocation from now on (1 = the next) and every later one fails; 0 turns it off. Thread-local.
+ */
 void msp_mem_fail_at(size_t nth);
 /** Tests only: whether an injected failure has happened since msp_mem_fail_at. */
 bool msp_mem_failed(void);

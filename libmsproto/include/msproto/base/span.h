@@ -9,7 +9,7 @@
 
 struct msp_span {
 	const uint8_t *ptr; /* borrowed; may be NULL when len is 0 */
-	size_t len;	    /* octets */
+	size_t len;         /* octets */
 };
 
 static inline struct msp_span msp_span(const void *ptr, size_t len)

@@ -36,7 +36,8 @@ void msp_timer_close(struct msp_timer **t);
 
 /** Signals. */
 struct msp_signal;
-MSP_CHECKED enum msp_err msp_signal_new(struct msp_loop *loop, int signum, msp_void_fn *cb, void *arg, struct msp_signal **out);
+MSP_CHECKED enum msp_err msp_signal_new(struct msp_loop *loop, int signum, msp_void_fn *cb, void *arg,
+					struct msp_signal **out);
 void msp_signal_close(struct msp_signal **s);
 
 /**
@@ -47,19 +48,20 @@ void msp_signal_close(struct msp_signal **s);
 MSP_CHECKED enum msp_err msp_loop_work(struct msp_loop *loop, msp_void_fn *work, msp_void_fn *done, void *arg);
 
 /**
- * Run a program (absolute path, no shell, environment PATH and LANG=C only), collect its output, kill it after timeout_ms.
- * The callback fires exactly once. Output is cut at output_max octets (then MSP_ELIMIT).
+ * Run a program (absolute path, no shell, environment PATH and LANG=C only), collect its output, kill it after
+ * timeout_ms. The callback fires exactly once. Output is cut at output_max octets (then MSP_ELIMIT).
  */
 struct msp_child_result {
-	enum msp_err err;   /* MSP_OK: it ran and exited; MSP_ETIMEOUT, MSP_EIO (could not start), MSP_ELIMIT */
-	int exit_status;    /* -1 when killed by a signal */
+	enum msp_err err; /* MSP_OK: it ran and exited; MSP_ETIMEOUT, MSP_EIO (could not start), MSP_ELIMIT */
+	int exit_status;  /* -1 when killed by a signal */
 	struct msp_span out, errout; /* borrowed during the callback */
 };
 typedef void msp_child_fn(void *arg, const struct msp_child_result *result);
 struct msp_child;
 /** argv is NULL-terminated and copied. `input` (may be empty) is written to its standard input. handle may be NULL. */
-MSP_CHECKED enum msp_err msp_child_run(struct msp_loop *loop, const char *const *argv, struct msp_span input, size_t output_max,
-				       uint64_t timeout_ms, msp_child_fn *cb, void *arg, struct msp_child **handle);
+MSP_CHECKED enum msp_err msp_child_run(struct msp_loop *loop, const char *const *argv, struct msp_span input,
+				       size_t output_max, uint64_t timeout_ms, msp_child_fn *cb, void *arg,
+				       struct msp_child **handle);
 /** Kill it; the callback fires with MSP_ECANCEL. */
 void msp_child_cancel(struct msp_child *child);
 

@@ -11,12 +11,12 @@
 #include <msproto/io/loop.h>
 
 struct msp_server_limits {
-	size_t tcp_connections;	    /* in all; the connection idle longest is closed for a new one. Default 512 */
-	size_t tcp_per_client;	    /* per address, default 10 */
+	size_t tcp_connections;      /* in all; the connection idle longest is closed for a new one. Default 512 */
+	size_t tcp_per_client;       /* per address, default 10 */
 	size_t outstanding_per_conn; /* requests, default 100; reading stops there */
-	uint32_t idle_ms;	    /* while nothing is outstanding, default 10 000 */
-	size_t write_watermark;	    /* octets queued at which a stream stops pulling, default 1 MiB */
-	uint32_t stall_ms;	    /* a client that takes nothing of what is queued for this long is cut off, default 60 000 */
+	uint32_t idle_ms;            /* while nothing is outstanding, default 10 000 */
+	size_t write_watermark;      /* octets queued at which a stream stops pulling, default 1 MiB */
+	uint32_t stall_ms; /* a client that takes nothing of what is queued for this long is cut off, default 60 000 */
 };
 /** A member that is 0 means its default. */
 extern const struct msp_server_limits msp_server_limits_default;
@@ -34,19 +34,21 @@ void msp_req_reply(struct msp_req **req, struct msp_span message);
 void msp_req_drop(struct msp_req **req);
 
 /**
- * Answer with a stream of messages (TCP only). `pull` writes the next message into out[0..cap) (cap is 65535) and returns its
- * length; 0 with *end set ends the stream (an end may come together with a last message). An error closes the connection.
- * `done` is called exactly once, from the loop, also when the client goes away (err then MSP_ECLOSED), takes nothing for
- * stall_ms (MSP_ETIMEOUT) or the server is closed (MSP_ECANCEL); the request ends then. A request that came by UDP gets
- * MSP_ESTATE. Neither 0 octets nor an end is MSP_ESTATE too. Other answers on the connection wait until the stream has ended.
+ * Answer with a stream of messages (TCP only). `pull` writes the next message into out[0..cap) (cap is 65535) and
+ * returns its length; 0 with *end set ends the stream (an end may come together with a last message). An error closes
+ * the connection. `done` is called exactly once, from the loop, also when the client goes away (err then MSP_ECLOSED),
+ * takes nothing for stall_ms (MSP_ETIMEOUT) or the server is closed (MSP_ECANCEL); the request ends then. A request
+ * that came by UDP gets MSP_ESTATE. Neither 0 octets nor an end is MSP_ESTATE too. Other answers on the connection wait
+ * until the stream has ended.
  */
 typedef enum msp_err msp_pull_fn(void *arg, uint8_t *out, size_t cap, size_t *len, bool *end);
 typedef void msp_stream_done_fn(void *arg, enum msp_err err);
 void msp_req_stream(struct msp_req **req, msp_pull_fn *pull, msp_stream_done_fn *done, void *arg);
 /**
- * As above, but the pull hands out ready memory: *parts (at most MSP_STREAM_PARTS spans, each stays valid until `sent` is called with
- * the same token) that already hold length prefixes. For senders with mapped pages: no copy is made. `sent` comes exactly
- * once for each chunk that pull handed out with MSP_OK, before `done`; for an end without parts only if it has a token.
+ * As above, but the pull hands out ready memory: *parts (at most MSP_STREAM_PARTS spans, each stays valid until `sent`
+ * is called with the same token) that already hold length prefixes. For senders with mapped pages: no copy is made.
+ * `sent` comes exactly once for each chunk that pull handed out with MSP_OK, before `done`; for an end without parts
+ * only if it has a token.
  */
 #define MSP_STREAM_PARTS 64
 struct msp_stream_chunk {
@@ -57,10 +59,11 @@ struct msp_stream_chunk {
 };
 typedef enum msp_err msp_pull_chunk_fn(void *arg, struct msp_stream_chunk *out);
 typedef void msp_chunk_sent_fn(void *arg, void *token);
-void msp_req_stream_chunks(struct msp_req **req, msp_pull_chunk_fn *pull, msp_chunk_sent_fn *sent, msp_stream_done_fn *done, void *arg);
+void msp_req_stream_chunks(struct msp_req **req, msp_pull_chunk_fn *pull, msp_chunk_sent_fn *sent,
+			   msp_stream_done_fn *done, void *arg);
 
-/** Handler: takes the request (must reply, stream or drop it, now or later). Messages shorter than 12 octets never arrive here. Called
- *  from the loop. */
+/** Handler: takes the request (must reply, stream or drop it, now or later). Messages shorter than 12 octets never
+ * arrive here. Called from the loop. */
 typedef void msp_request_fn(void *arg, struct msp_req *req);
 
 struct msp_server;
@@ -68,14 +71,15 @@ struct msp_server;
  * Open both sockets. Replies to UDP leave from the address the request came to, on the wildcard address too.
  * @return MSP_OK, or MSP_ENET with the reason (address in use, no permission).
  */
-MSP_CHECKED enum msp_err msp_server_open(struct msp_loop *loop, const struct msp_addr *addr, const struct msp_server_limits *limits,
-					 msp_request_fn *handler, void *arg, struct msp_server **out, struct msp_why *why);
+MSP_CHECKED enum msp_err msp_server_open(struct msp_loop *loop, const struct msp_addr *addr,
+					 const struct msp_server_limits *limits, msp_request_fn *handler, void *arg,
+					 struct msp_server **out, struct msp_why *why);
 /** The address bound (port filled in when 0 was asked for). */
 const struct msp_addr *msp_server_addr(const struct msp_server *s);
 /**
- * Stops accepting, closes idle connections, ends streams; requests still held stay valid until replied to or dropped. The
- * addresses are free at once: late answers go out on connections that still stand, those to UDP requests are dropped.
- * Every request must have ended before the loop is freed.
+ * Stops accepting, closes idle connections, ends streams; requests still held stay valid until replied to or dropped.
+ * The addresses are free at once: late answers go out on connections that still stand, those to UDP requests are
+ * dropped. Every request must have ended before the loop is freed.
  */
 void msp_server_close(struct msp_server **s);
 struct msp_server_stats {

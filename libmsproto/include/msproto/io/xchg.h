@@ -13,22 +13,24 @@ enum msp_transport { MSP_UDP_THEN_TCP, MSP_TCP_ONLY, MSP_UDP_ONLY };
 
 struct msp_xchg_params {
 	struct msp_addr server;
-	struct msp_addr source;	   /* family NONE = any; port 0 = random */
+	struct msp_addr source;       /* family NONE = any; port 0 = random */
 	enum msp_transport transport; /* UDP_THEN_TCP: TCP when over 1232 octets or when the answer has TC */
-	struct msp_span message;   /* copied */
-	uint32_t timeout_ms[6];	   /* UDP: one per transmission, 0 ends the list; TCP: the sum is the limit. All 0: 5, 10, 20 s */
+	struct msp_span message;      /* copied */
+	uint32_t timeout_ms[6]; /* UDP: one per transmission, 0 ends the list; TCP: the sum is the limit. All 0: 5, 10,
+				   20 s */
 };
-/** err MSP_OK: `answer` matched id, QR, opcode and question, from the server's address. Borrowed during the callback. */
+/** err MSP_OK: `answer` matched id, QR, opcode and question, from the server's address. Borrowed during the callback.
+ */
 typedef void msp_xchg_fn(void *arg, enum msp_err err, struct msp_span answer);
 
 struct msp_xchg;
 /**
- * Outstanding exchanges per loop are limited (4096): MSP_EBUSY. The callback fires exactly once unless cancelled; network
- * errors come through it too. The handle (out may be NULL) is dead when the callback returns.
+ * Outstanding exchanges per loop are limited (4096): MSP_EBUSY. The callback fires exactly once unless cancelled;
+ * network errors come through it too. The handle (out may be NULL) is dead when the callback returns.
  * @return MSP_OK, MSP_EBUSY, MSP_ENOMEM, MSP_EVALUE (no server address), or why the message does not parse.
  */
-MSP_CHECKED enum msp_err msp_xchg_start(struct msp_loop *loop, const struct msp_xchg_params *p, msp_xchg_fn *cb, void *arg,
-					struct msp_xchg **out);
+MSP_CHECKED enum msp_err msp_xchg_start(struct msp_loop *loop, const struct msp_xchg_params *p, msp_xchg_fn *cb,
+					void *arg, struct msp_xchg **out);
 /** No callback will come. */
 void msp_xchg_cancel(struct msp_xchg **x);
 

@@ -16,36 +16,37 @@
 #include <msproto/zone/xfrin.h>
 
 struct msp_xfr_params {
-	struct msp_addr server, source;	  /* source.family NONE = any */
+	struct msp_addr server, source; /* source.family NONE = any */
 	struct msp_name zone;
 	enum msp_xfr_kind kind;
-	const struct msp_rr *have_soa;	  /* IXFR: SOA we hold (copied); NULL for AXFR */
-	const struct msp_tsig_key *tsig;  /* NULL = unsigned; borrowed until done */
+	const struct msp_rr *have_soa;   /* IXFR: SOA we hold (copied); NULL for AXFR */
+	const struct msp_tsig_key *tsig; /* NULL = unsigned; borrowed until done */
 	struct msp_xfrin_limits limits;
-	uint32_t connect_timeout_ms;	  /* default 10 000 */
-	uint32_t idle_timeout_ms;	  /* between messages, default 30 000 */
-	uint32_t total_timeout_ms;	  /* default 0 = none */
+	uint32_t connect_timeout_ms; /* default 10 000 */
+	uint32_t idle_timeout_ms;    /* between messages, default 30 000 */
+	uint32_t total_timeout_ms;   /* default 0 = none */
 };
 struct msp_xfr_result {
-	enum msp_err err;		 /* MSP_OK, or why it failed */
-	enum msp_xfrin_state state;	 /* DONE or UP_TO_DATE when MSP_OK */
-	unsigned rcode;			 /* when err is MSP_ERCODE */
+	enum msp_err err;           /* MSP_OK, or why it failed */
+	enum msp_xfrin_state state; /* DONE or UP_TO_DATE when MSP_OK */
+	unsigned rcode;             /* when err is MSP_ERCODE */
 	struct msp_why why;
 	uint64_t records, octets, messages, out_of_zone;
 };
 typedef void msp_xfr_done_fn(void *arg, const struct msp_xfr_result *result);
 struct msp_xfr;
 /**
- * Records are given to ops->... as they arrive, *before* the last message's TSIG is known: whoever stores them keeps them
- * aside until `done` says MSP_OK. `done` fires exactly once, unless cancelled.
+ * Records are given to ops->... as they arrive, *before* the last message's TSIG is known: whoever stores them keeps
+ * them aside until `done` says MSP_OK. `done` fires exactly once, unless cancelled.
  */
-MSP_CHECKED enum msp_err msp_xfr_start(struct msp_loop *loop, const struct msp_xfr_params *p, const struct msp_xfrin_ops *ops, void *ops_arg,
-				       msp_xfr_done_fn *done, void *done_arg, struct msp_xfr **out);
+MSP_CHECKED enum msp_err msp_xfr_start(struct msp_loop *loop, const struct msp_xfr_params *p,
+				       const struct msp_xfrin_ops *ops, void *ops_arg, msp_xfr_done_fn *done,
+				       void *done_arg, struct msp_xfr **out);
 void msp_xfr_cancel(struct msp_xfr **x);
 
 /**
- * Send a small zone as an AXFR answer: SOA, the sets, SOA. tsig (may be NULL): ready for the answer; moved from the caller.
- * `soa` and `sets` are copied before the call returns. The request ends.
+ * Send a small zone as an AXFR answer: SOA, the sets, SOA. tsig (may be NULL): ready for the answer; moved from the
+ * caller. `soa` and `sets` are copied before the call returns. The request ends.
  */
 void msp_xfr_send(struct msp_req **req, const struct msp_rrset *soa, const struct msp_rrset *const *sets, size_t count,
 		  struct msp_tsig_ctx *tsig);

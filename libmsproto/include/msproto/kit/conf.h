@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /**
  * @file
- * Configuration: libconfig read through schema tables. One row per setting gives parsing, range errors with file and line,
- * `msctl conf show`, and the man page's table. Unknown keys are errors.
+ * Configuration: libconfig read through schema tables. One row per setting gives parsing, range errors with file and
+ * line, `msctl conf show`, and the man page's table. Unknown keys are errors.
  */
 #ifndef MSPROTO_KIT_CONF_H
 #define MSPROTO_KIT_CONF_H
@@ -12,27 +12,27 @@
 #include <msproto/wire/name.h>
 
 enum msp_conf_kind {
-	MSP_CONF_BOOL,	   /* bool */
-	MSP_CONF_INT,	   /* int64_t, in [min, max] */
-	MSP_CONF_SECONDS,  /* uint32_t; integer, or text with unit: "90s", "5m", "2h", "1d" */
-	MSP_CONF_BYTES,	   /* uint64_t; integer, or text "512K", "64M", "2G" */
-	MSP_CONF_STR,	   /* char *, owned */
-	MSP_CONF_PATH,	   /* char *, owned; must be absolute */
-	MSP_CONF_NAME,	   /* struct msp_name */
-	MSP_CONF_ADDR,	   /* struct msp_addr: address; port from the `port` row beside it, see MSP_CONF_PORT */
-	MSP_CONF_PORT,	   /* uint16_t put into the struct msp_addr at `offset` (1..65535) */
-	MSP_CONF_PREFIX,   /* struct msp_prefix */
-	MSP_CONF_ENUM,	   /* int, one of `words` */
-	MSP_CONF_STRS,	   /* struct msp_conf_strs: array or list of strings */
-	MSP_CONF_LIST,	   /* struct msp_conf_list: list of groups, each read by `sub` into a struct of sub->size octets */
-	MSP_CONF_GROUP,	   /* a group read by `sub` into the struct embedded at `offset`; see below when it is absent */
-	MSP_CONF_U8,	   /* uint8_t, in [min, max] */
-	MSP_CONF_U16	   /* uint16_t, in [min, max] */
+	MSP_CONF_BOOL,    /* bool */
+	MSP_CONF_INT,     /* int64_t, in [min, max] */
+	MSP_CONF_SECONDS, /* uint32_t; integer, or text with unit: "90s", "5m", "2h", "1d" */
+	MSP_CONF_BYTES,   /* uint64_t; integer, or text "512K", "64M", "2G" */
+	MSP_CONF_STR,     /* char *, owned */
+	MSP_CONF_PATH,    /* char *, owned; must be absolute */
+	MSP_CONF_NAME,    /* struct msp_name */
+	MSP_CONF_ADDR,    /* struct msp_addr: address; port from the `port` row beside it, see MSP_CONF_PORT */
+	MSP_CONF_PORT,    /* uint16_t put into the struct msp_addr at `offset` (1..65535) */
+	MSP_CONF_PREFIX,  /* struct msp_prefix */
+	MSP_CONF_ENUM,    /* int, one of `words` */
+	MSP_CONF_STRS,    /* struct msp_conf_strs: array or list of strings */
+	MSP_CONF_LIST,  /* struct msp_conf_list: list of groups, each read by `sub` into a struct of sub->size octets */
+	MSP_CONF_GROUP, /* a group read by `sub` into the struct embedded at `offset`; see below when it is absent */
+	MSP_CONF_U8,    /* uint8_t, in [min, max] */
+	MSP_CONF_U16    /* uint16_t, in [min, max] */
 };
 /*
  * A range of 0 to 0 means all that the type holds.
- * An absent group takes its rows' defaults; when it has required keys of its own and is not required itself, it stays all zero
- * instead ("not configured").
+ * An absent group takes its rows' defaults; when it has required keys of its own and is not required itself, it stays
+ * all zero instead ("not configured").
  */
 #define MSP_CONF_REQUIRED 1u
 struct msp_conf_strs {
@@ -64,12 +64,15 @@ struct msp_conf_schema {
 };
 
 /**
- * Read a file into *out (zeroed first). All problems are found in one go: each one line "file:line: key: reason" in `errors`.
+ * Read a file into *out (zeroed first). All problems are found in one go: each one line "file:line: key: reason" in
+ * `errors`.
  * @return MSP_OK or MSP_ECONF (then *out has been released)
  */
-MSP_CHECKED enum msp_err msp_conf_load(const char *path, const struct msp_conf_schema *schema, void *out, struct msp_buf *errors);
+MSP_CHECKED enum msp_err msp_conf_load(const char *path, const struct msp_conf_schema *schema, void *out,
+				       struct msp_buf *errors);
 /** As above from text (tests, fuzzing). */
-MSP_CHECKED enum msp_err msp_conf_load_text(const char *text, const struct msp_conf_schema *schema, void *out, struct msp_buf *errors);
+MSP_CHECKED enum msp_err msp_conf_load_text(const char *text, const struct msp_conf_schema *schema, void *out,
+					    struct msp_buf *errors);
 /** Release what rows own; the struct itself is the caller's. */
 void msp_conf_fini(const struct msp_conf_schema *schema, void *conf);
 /** The effective settings, in file syntax; secrets are never settings (they sit in files). */
@@ -89,7 +92,8 @@ struct msp_conf_listen { /* listen = ( { address; port; } ) */
 };
 extern const struct msp_conf_schema msp_conf_listen_schema;
 struct msp_conf_numbers; /* protocol numbers (PROTOCOL B.5) */
-extern const struct msp_conf_schema msp_conf_numbers_schema; /* fills a struct msp_numbers; defaults as msp_numbers_default */
+extern const struct msp_conf_schema
+	msp_conf_numbers_schema; /* fills a struct msp_numbers; defaults as msp_numbers_default */
 
 /** Read a TSIG secret file: base64 text, mode 0600 or stricter. *secret is wiped by the caller (msp_wipe) after use. */
 MSP_CHECKED enum msp_err msp_secret_file_read(const char *path, struct msp_buf *secret, struct msp_why *why);
@@ -97,7 +101,8 @@ MSP_CHECKED enum msp_err msp_secret_file_read(const char *path, struct msp_buf *
 /** TSIG keys by name, from configuration. */
 struct msp_tsig_key;
 struct msp_tsig_ring;
-MSP_CHECKED enum msp_err msp_tsig_ring_load(const struct msp_conf_list *keys, struct msp_tsig_ring **out, struct msp_why *why);
+MSP_CHECKED enum msp_err msp_tsig_ring_load(const struct msp_conf_list *keys, struct msp_tsig_ring **out,
+					    struct msp_why *why);
 void msp_tsig_ring_free(struct msp_tsig_ring **ring);
 /** NULL when absent. Borrowed. */
 const struct msp_tsig_key *msp_tsig_ring_get(const struct msp_tsig_ring *ring, const struct msp_name *name);

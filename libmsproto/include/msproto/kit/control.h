@@ -2,7 +2,8 @@
 /**
  * @file
  * The control socket: a Unix stream socket (0660), one JSON object a line in each direction.
- * Request {"cmd":"peer list","args":{...}}; answer {"ok":true,"data":...} or {"ok":false,"error":"EREFUSED","why":"..."}.
+ * Request {"cmd":"peer list","args":{...}}; answer {"ok":true,"data":...} or
+ * {"ok":false,"error":"EREFUSED","why":"..."}.
  */
 #ifndef MSPROTO_KIT_CONTROL_H
 #define MSPROTO_KIT_CONTROL_H
@@ -23,13 +24,14 @@ struct msp_command {
 
 struct msp_control;
 /** Every control socket also answers "help" (the table) and "ping". A stale socket file is replaced. */
-MSP_CHECKED enum msp_err msp_control_open(struct msp_loop *loop, const char *path, const struct msp_command *commands, void *arg,
-					  struct msp_control **out, struct msp_why *why);
+MSP_CHECKED enum msp_err msp_control_open(struct msp_loop *loop, const char *path, const struct msp_command *commands,
+					  void *arg, struct msp_control **out, struct msp_why *why);
 /** Legal inside a command; its answer is then lost. */
 void msp_control_close(struct msp_control **c);
 
-/** The client's side, blocking (msctl): one command, its answer. @return MSP_OK, or the daemon's error with why, or MSP_ENET. */
-MSP_CHECKED enum msp_err msp_control_call(const char *path, const char *cmd, json_t *args, uint32_t timeout_ms, json_t **data,
-					  struct msp_why *why);
+/** The client's side, blocking (msctl): one command, its answer. @return MSP_OK, or the daemon's error with why, or
+ * MSP_ENET. */
+MSP_CHECKED enum msp_err msp_control_call(const char *path, const char *cmd, json_t *args, uint32_t timeout_ms,
+					  json_t **data, struct msp_why *why);
 
 #endif

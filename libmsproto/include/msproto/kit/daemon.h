@@ -19,19 +19,21 @@ struct msp_daemon_ops {
 	/** Check the file only; problems go to errors, a line each. */
 	enum msp_err (*check)(const char *conf_path, struct msp_buf *errors);
 	/** Open everything. On failure the daemon exits with the reason. *app is handed to the others. */
-	enum msp_err (*start)(struct msp_loop *loop, struct msp_log *log, const char *conf_path, void **app, struct msp_why *why);
+	enum msp_err (*start)(struct msp_loop *loop, struct msp_log *log, const char *conf_path, void **app,
+			      struct msp_why *why);
 	/** SIGHUP: build the new configuration aside and swap it in only if it is good. May be NULL. */
 	enum msp_err (*reload)(void *app, struct msp_why *why);
 	/** SIGTERM, SIGINT: close everything; the loop ends when the handles are gone. */
 	void (*stop)(void *app);
 	void (*free)(void **app);
 };
-/** main() of a daemon: returns the exit status. Handles --resolver-worker first. Notifies systemd (NOTIFY_SOCKET) of READY, RELOADING, STOPPING. */
+/** main() of a daemon: returns the exit status. Handles --resolver-worker first. Notifies systemd (NOTIFY_SOCKET) of
+ * READY, RELOADING, STOPPING. */
 int msp_daemon_main(int argc, char **argv, const struct msp_daemon_ops *ops);
 /**
- * No new privileges, no core files; a process that is not root gives up every capability but CAP_NET_BIND_SERVICE. Root stays
- * root: without CAP_DAC_OVERRIDE it could not reach signers' sockets, and who wants less uses -u. Called by msp_daemon_main
- * before start, after -u.
+ * No new privileges, no core files; a process that is not root gives up every capability but CAP_NET_BIND_SERVICE. Root
+ * stays root: without CAP_DAC_OVERRIDE it could not reach signers' sockets, and who wants less uses -u. Called by
+ * msp_daemon_main before start, after -u.
  */
 MSP_CHECKED enum msp_err msp_daemon_confine(struct msp_why *why);
 /** Path of the running executable, for msp_resolver_conf.worker_path. */

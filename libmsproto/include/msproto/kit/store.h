@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /**
  * @file
- * Durable state in SQLite (WAL, synchronous=FULL), as an ordered key-value table per bucket; what is committed survives a crash.
- * Keys and values are octets; meaning is the caller's. Files for keys: write, fsync, rename, fsync of the directory.
+ * Durable state in SQLite (WAL, synchronous=FULL), as an ordered key-value table per bucket; what is committed survives
+ * a crash. Keys and values are octets; meaning is the caller's. Files for keys: write, fsync, rename, fsync of the
+ * directory.
  */
 #ifndef MSPROTO_KIT_STORE_H
 #define MSPROTO_KIT_STORE_H
@@ -11,12 +12,13 @@
 
 struct msp_store;
 /**
- * Open or create `path` (0600). schema_version: the program's; a file with a higher one is refused (MSP_ECORRUPT), a lower one goes
- * through migrate (may be NULL: only equal or new is accepted). A damaged file is MSP_ECORRUPT with the reason.
+ * Open or create `path` (0600). schema_version: the program's; a file with a higher one is refused (MSP_ECORRUPT), a
+ * lower one goes through migrate (may be NULL: only equal or new is accepted). A damaged file is MSP_ECORRUPT with the
+ * reason.
  */
 typedef enum msp_err msp_migrate_fn(struct msp_store *s, uint32_t from, struct msp_why *why);
-MSP_CHECKED enum msp_err msp_store_open(const char *path, uint32_t schema_version, msp_migrate_fn *migrate, struct msp_store **out,
-					struct msp_why *why);
+MSP_CHECKED enum msp_err msp_store_open(const char *path, uint32_t schema_version, msp_migrate_fn *migrate,
+					struct msp_store **out, struct msp_why *why);
 void msp_store_close(struct msp_store **s);
 
 /** Group writes: nothing is durable before msp_store_commit says MSP_OK. Nested begin is a bug (assert). */
@@ -25,21 +27,26 @@ MSP_CHECKED enum msp_err msp_store_commit(struct msp_store *s);
 void msp_store_rollback(struct msp_store *s);
 
 /** Outside begin/commit each call is a transaction of its own. bucket: short static name, [a-z_]+. */
-MSP_CHECKED enum msp_err msp_store_put(struct msp_store *s, const char *bucket, struct msp_span key, struct msp_span value);
+MSP_CHECKED enum msp_err msp_store_put(struct msp_store *s, const char *bucket, struct msp_span key,
+				       struct msp_span value);
 /** MSP_ENOTFOUND when absent. Appends to out. */
-MSP_CHECKED enum msp_err msp_store_get(struct msp_store *s, const char *bucket, struct msp_span key, struct msp_buf *out);
+MSP_CHECKED enum msp_err msp_store_get(struct msp_store *s, const char *bucket, struct msp_span key,
+				       struct msp_buf *out);
 /** Absent is MSP_OK. */
 MSP_CHECKED enum msp_err msp_store_del(struct msp_store *s, const char *bucket, struct msp_span key);
 /** All entries whose key starts with prefix (may be empty), in key order. Stops at fn's first error and returns it. */
 typedef enum msp_err msp_store_fn(void *arg, struct msp_span key, struct msp_span value);
-MSP_CHECKED enum msp_err msp_store_each(struct msp_store *s, const char *bucket, struct msp_span prefix, msp_store_fn *fn, void *arg);
+MSP_CHECKED enum msp_err msp_store_each(struct msp_store *s, const char *bucket, struct msp_span prefix,
+					msp_store_fn *fn, void *arg);
 
 /** Tests: the nth write, commit or sync from now on fails with MSP_EIO; 0 turns it off. */
 void msp_store_fail_at(struct msp_store *s, size_t nth);
 
 /** Replace a file durably: temporary file in the same directory, mode, fsync, rename, fsync of the directory. */
-MSP_CHECKED enum msp_err msp_file_replace(const char *path, unsigned mode, struct msp_span content, struct msp_why *why);
+MSP_CHECKED enum msp_err msp_file_replace(const char *path, unsigned mode, struct msp_span content,
+					  struct msp_why *why);
 /** Whole file, at most `max` octets. must_be_private: mode 0600 or stricter, else MSP_ECONF. */
-MSP_CHECKED enum msp_err msp_file_read(const char *path, size_t max, bool must_be_private, struct msp_buf *out, struct msp_why *why);
+MSP_CHECKED enum msp_err msp_file_read(const char *path, size_t max, bool must_be_private, struct msp_buf *out,
+				       struct msp_why *why);
 
 #endif

@@ -5,14 +5,14 @@
 
 #include <msproto/msg/edns.h>
 
-#define MSP_OP_HELLO 1
+#define MSP_OP_HELLO     1
 #define MSP_OP_HEARTBEAT 2
 /* DATA, STATE, ...: numbers are settings, see struct msp_numbers */
 
 #define MSP_TRANSPORT_DNS 0x01
 #define MSP_TRANSPORT_API 0x02
-#define MSP_SYNC_LEADER 0x01
-#define MSP_SYNC_PEER 0x02
+#define MSP_SYNC_LEADER   0x01
+#define MSP_SYNC_PEER     0x02
 
 enum msp_tlv {
 	MSP_TLV_IDENTITY = 1,
@@ -35,11 +35,11 @@ enum msp_tlv {
 };
 #define MSP_TLV_CRITICAL 0x8000
 
-#define MSP_CAP_PEER_SCOPE 0x01u
-#define MSP_CAP_PUSH 0x02u
-#define MSP_CAP_PULL 0x04u
+#define MSP_CAP_PEER_SCOPE     0x01u
+#define MSP_CAP_PUSH           0x02u
+#define MSP_CAP_PULL           0x04u
 #define MSP_CAP_EXTERNAL_CLOCK 0x08u
-#define MSP_CAP_SHARE_KSK 0x10u
+#define MSP_CAP_SHARE_KSK      0x10u
 
 struct msp_timing { /* TLV 15, seconds */
 	uint32_t dnskey_ttl, max_zone_ttl, ns_ttl, publication, resign, validity;
@@ -62,9 +62,10 @@ struct msp_msopt {
 };
 
 /**
- * Parse OPTION-DATA. 3 octets = no body; 4 or more: fourth ignored. A TLV with the critical bit that is unknown: MSP_ENOTIMP;
- * duplicates: MSP_EFORMAT; operation 0: MSP_EVALUE; short: MSP_ETRUNC; a value of the wrong size: MSP_EFORMAT or MSP_ETRAIL.
- * On failure, if three octets were there, *out has the fixed fields and no TLV, so that an error answer can repeat them.
+ * Parse OPTION-DATA. 3 octets = no body; 4 or more: fourth ignored. A TLV with the critical bit that is unknown:
+ * MSP_ENOTIMP; duplicates: MSP_EFORMAT; operation 0: MSP_EVALUE; short: MSP_ETRUNC; a value of the wrong size:
+ * MSP_EFORMAT or MSP_ETRAIL. On failure, if three octets were there, *out has the fixed fields and no TLV, so that an
+ * error answer can repeat them.
  */
 MSP_CHECKED enum msp_err msp_msopt_parse(struct msp_span data, struct msp_msopt *out);
 /** Add the option: four fixed octets, then a TLV for every has[]. */

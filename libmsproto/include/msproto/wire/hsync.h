@@ -37,14 +37,15 @@ MSP_CHECKED enum msp_err msp_hsync_scan(struct msp_span text, const struct msp_n
 
 /** HSYNC3 (type 65285 by default), read only. */
 struct msp_hsync3 {
-	uint8_t state; /* OFF=0 ON=1 here */
+	uint8_t state;                   /* OFF=0 ON=1 here */
 	struct msp_span label, upstream; /* one trailing dot stripped */
 	struct msp_name identity;
 };
 MSP_CHECKED enum msp_err msp_hsync3_parse(struct msp_span rdata, struct msp_hsync3 *out);
 void msp_hsync3_print(struct msp_buf *out, const struct msp_hsync3 *h);
 
-/** HSYNCPARAM: keys must be strictly increasing. Prints `servers="fox,hare"` with the draft's or the reference's key names. */
+/** HSYNCPARAM: keys must be strictly increasing. Prints `servers="fox,hare"` with the draft's or the reference's key
+ * names. */
 MSP_CHECKED enum msp_err msp_hsyncparam_check(struct msp_span rdata);
 MSP_CHECKED enum msp_err msp_hsyncparam_print(struct msp_buf *out, struct msp_span rdata, bool reference_keys);
 

@@ -11,8 +11,8 @@
 #include <msproto/base/span.h>
 #include <msproto/wire/rd.h>
 
-#define MSP_NAME_MAX 255  /* octets, final zero included */
-#define MSP_LABEL_MAX 63
+#define MSP_NAME_MAX        255 /* octets, final zero included */
+#define MSP_LABEL_MAX       63
 #define MSP_NAME_LABELS_MAX 127 /* without the root */
 
 struct msp_name {
@@ -40,12 +40,16 @@ enum msp_name_comp { MSP_NAME_PLAIN, MSP_NAME_COMP };
  * On failure the error sticks in rd and *out is the root.
  */
 void msp_name_read(struct msp_rd *rd, enum msp_name_comp comp, struct msp_name *out);
-/** A complete uncompressed name that fills `s` exactly. @return MSP_OK, MSP_ETRUNC, MSP_ETRAIL, MSP_EFORMAT or MSP_ENAME. */
+/** A complete uncompressed name that fills `s` exactly. @return MSP_OK, MSP_ETRUNC, MSP_ETRAIL, MSP_EFORMAT or
+ * MSP_ENAME. */
 MSP_CHECKED enum msp_err msp_name_from_wire(struct msp_span s, struct msp_name *out);
-/** Presentation form with \DDD and \X escapes, at most 1023 characters. A missing final dot is taken as there (names are absolute). */
+/** Presentation form with \DDD and \X escapes, at most 1023 characters. A missing final dot is taken as there (names
+ * are absolute). */
 MSP_CHECKED enum msp_err msp_name_from_text(const char *text, struct msp_name *out);
-/** As above, but a name without a final dot is relative to origin; "@" is the origin. NULL origin: relative is MSP_ENAME. */
-MSP_CHECKED enum msp_err msp_name_from_text_rel(struct msp_span text, const struct msp_name *origin, struct msp_name *out);
+/** As above, but a name without a final dot is relative to origin; "@" is the origin. NULL origin: relative is
+ * MSP_ENAME. */
+MSP_CHECKED enum msp_err msp_name_from_text_rel(struct msp_span text, const struct msp_name *origin,
+						struct msp_name *out);
 
 /** 255 octets escaped as \DDD at worst. Returned by value so that MSP_NAME(&n) works as a function argument. */
 struct msp_name_text {
@@ -67,13 +71,14 @@ unsigned msp_name_labels(const struct msp_name *n);
 /** Strip the first `count` labels. count > labels: MSP_ENAME. out may be n. */
 MSP_CHECKED enum msp_err msp_name_parent(const struct msp_name *n, unsigned count, struct msp_name *out);
 /** prefix's labels (its root dropped) in front of suffix. MSP_ENAME when over 255 octets. out may be either. */
-MSP_CHECKED enum msp_err msp_name_concat(const struct msp_name *prefix, const struct msp_name *suffix, struct msp_name *out);
+MSP_CHECKED enum msp_err msp_name_concat(const struct msp_name *prefix, const struct msp_name *suffix,
+					 struct msp_name *out);
 /** Labels given as text, e.g. "_dns._tcp", in front of suffix. */
 MSP_CHECKED enum msp_err msp_name_prepend(const char *labels, const struct msp_name *suffix, struct msp_name *out);
 /** Lower-case in place (canonical form). */
 void msp_name_lower(struct msp_name *n);
-/** Key for msp_map: canonical form with labels reversed, so that map order is canonical order. Each label is stored with its
- *  octets escaped so that octet order equals RFC 4034 6.1 order. At most MSP_NAME_KEY_MAX octets. */
+/** Key for msp_map: canonical form with labels reversed, so that map order is canonical order. Each label is stored
+ * with its octets escaped so that octet order equals RFC 4034 6.1 order. At most MSP_NAME_KEY_MAX octets. */
 #define MSP_NAME_KEY_MAX 511
 struct msp_name_key {
 	uint16_t len;

@@ -12,9 +12,9 @@
 
 struct msp_rd {
 	const uint8_t *base; /* start of the whole message: compression pointers count from here; borrowed */
-	size_t pos;	     /* next octet */
-	size_t end;	     /* one past the last octet that may be read */
-	size_t floor;	     /* lowest offset that a compression pointer may name: 0, or the header's length in a message */
+	size_t pos;          /* next octet */
+	size_t end;          /* one past the last octet that may be read */
+	size_t floor; /* lowest offset that a compression pointer may name: 0, or the header's length in a message */
 	enum msp_err err;
 };
 
@@ -32,7 +32,8 @@ static inline size_t msp_rd_left(const struct msp_rd *rd)
 {
 	return rd->err == MSP_OK ? rd->end - rd->pos : 0;
 }
-/** A reader of exactly the next n octets (same base); the parent moves past them. On failure the sub-reader carries the error. */
+/** A reader of exactly the next n octets (same base); the parent moves past them. On failure the sub-reader carries the
+ * error. */
 struct msp_rd msp_rd_sub(struct msp_rd *rd, size_t n);
 /** MSP_OK only if there was no error and nothing is left over (MSP_ETRAIL). */
 MSP_CHECKED enum msp_err msp_rd_done(const struct msp_rd *rd);

@@ -21,9 +21,9 @@ void msp_soa_write(struct msp_wr *wr, const struct msp_soa *soa);
 uint32_t msp_soa_serial(struct msp_span rdata);
 
 /* DNSKEY, CDNSKEY, KEY: RFC 4034 2.1, RFC 7344 3.2, RFC 3445; PROTOCOL A.4, A.5 */
-#define MSP_DNSKEY_ZONE 0x0100
+#define MSP_DNSKEY_ZONE   0x0100
 #define MSP_DNSKEY_REVOKE 0x0080
-#define MSP_DNSKEY_SEP 0x0001
+#define MSP_DNSKEY_SEP    0x0001
 struct msp_dnskey {
 	uint16_t flags;
 	uint8_t protocol, algorithm;
@@ -66,7 +66,7 @@ MSP_CHECKED enum msp_err msp_bitmap_check(struct msp_span bitmap);
 void msp_bitmap_write(struct msp_wr *wr, const uint16_t *types, size_t count);
 
 /* CSYNC: RFC 7477 2.1.1; PROTOCOL A.6 */
-#define MSP_CSYNC_IMMEDIATE 0x0001
+#define MSP_CSYNC_IMMEDIATE  0x0001
 #define MSP_CSYNC_SOAMINIMUM 0x0002
 struct msp_csync {
 	uint32_t serial;
@@ -76,7 +76,8 @@ struct msp_csync {
 MSP_CHECKED enum msp_err msp_csync_parse(struct msp_span rdata, struct msp_csync *out);
 void msp_csync_write(struct msp_wr *wr, const struct msp_csync *c);
 
-/* DSYNC: RFC 9859 2.1; PROTOCOL A.3. scheme 0 and port 0 are legal octets: the user of the record ignores such records. */
+/* DSYNC: RFC 9859 2.1; PROTOCOL A.3. scheme 0 and port 0 are legal octets: the user of the record ignores such records.
+ */
 struct msp_dsync {
 	uint16_t rrtype;
 	uint8_t scheme;

@@ -83,9 +83,9 @@ struct msp_rr_scratch {
 
 /**
  * Read one record (not a question) and check its RDATA against the type's layout.
- * Pointers inside RDATA are accepted for the RFC 1035 types only (PROTOCOL A.0). Empty RDATA is accepted as it is for class
- * ANY and NONE (RFC 2136); class NONE and IN with RDATA are checked alike. OPT, TSIG and SIG pass with their own layouts.
- * On failure the error sticks in rd.
+ * Pointers inside RDATA are accepted for the RFC 1035 types only (PROTOCOL A.0). Empty RDATA is accepted as it is for
+ * class ANY and NONE (RFC 2136); class NONE and IN with RDATA are checked alike. OPT, TSIG and SIG pass with their own
+ * layouts. On failure the error sticks in rd.
  * @param[out] out rdata borrows the message, or scratch where names had to be decompressed.
  */
 void msp_rr_read(struct msp_rd *rd, struct msp_rr_scratch *scratch, struct msp_rr *out);
@@ -94,9 +94,11 @@ void msp_rr_skip(struct msp_rd *rd);
 /** Write one record. With comp, the owner and the names in RDATA of RFC 1035 types are compressed. */
 void msp_rr_write(struct msp_wr *wr, const struct msp_rr *rr, bool comp);
 
-/** Check RDATA octets (uncompressed) against the type's layout. @return MSP_OK, MSP_ETRUNC, MSP_ETRAIL, MSP_EFORMAT, MSP_ENAME */
+/** Check RDATA octets (uncompressed) against the type's layout. @return MSP_OK, MSP_ETRUNC, MSP_ETRAIL, MSP_EFORMAT,
+ * MSP_ENAME */
 MSP_CHECKED enum msp_err msp_rdata_check(uint16_t type, struct msp_span rdata);
-/** Canonical RDATA (RFC 4034 6.2): names of the listed types in lower case. Copies into out (cap >= rdata.len); same length. */
+/** Canonical RDATA (RFC 4034 6.2): names of the listed types in lower case. Copies into out (cap >= rdata.len); same
+ * length. */
 void msp_rdata_canon(uint16_t type, struct msp_span rdata, uint8_t *out);
 /** Equal as RRs go: names inside compare case-insensitively where the canonical form says so, other octets exactly. */
 bool msp_rdata_equal(uint16_t type, struct msp_span a, struct msp_span b);
@@ -109,17 +111,18 @@ struct msp_type_text msp_type_text(uint16_t type);
 #define MSP_TYPE(t) (msp_type_text(t).s)
 /** Mnemonic or TYPEnnn, any case; HSYNC by msp_numbers (NULL = defaults). @return MSP_OK or MSP_EVALUE */
 MSP_CHECKED enum msp_err msp_type_from_text(struct msp_span text, const struct msp_numbers *numbers, uint16_t *out);
-/** Question-only or pseudo types that never sit in a zone: OPT, TKEY, TSIG, IXFR, AXFR, MAILB, MAILA, ANY (RFC 6895 3.1). */
+/** Question-only or pseudo types that never sit in a zone: OPT, TKEY, TSIG, IXFR, AXFR, MAILB, MAILA, ANY (RFC
+ * 6895 3.1). */
 bool msp_type_is_meta(uint16_t type);
 
 /** One field of an RDATA layout; what the layout string's letters mean is told in rr.c beside the table. */
 struct msp_type_row {
 	uint16_t type;
 	const char *name;
-	const char *layout;  /* see rr.c */
-	bool comp_read;	     /* pointers accepted in received RDATA: RFC 1035 types */
-	bool comp_write;     /* names compressed when written: NS CNAME SOA PTR MX */
-	bool canon_lower;    /* names lower-cased in canonical form (RFC 4034 6.2 list) */
+	const char *layout; /* see rr.c */
+	bool comp_read;     /* pointers accepted in received RDATA: RFC 1035 types */
+	bool comp_write;    /* names compressed when written: NS CNAME SOA PTR MX */
+	bool canon_lower;   /* names lower-cased in canonical form (RFC 4034 6.2 list) */
 };
 /** NULL when the type has no row. */
 const struct msp_type_row *msp_type_row(uint16_t type);

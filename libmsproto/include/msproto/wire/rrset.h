@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /**
  * @file
- * An RRset as a value on the heap: owner, type, TTL and a set of RDATAs, kept sorted in canonical order without duplicates.
- * Class is IN. Not shared: whoever holds one owns it.
+ * An RRset as a value on the heap: owner, type, TTL and a set of RDATAs, kept sorted in canonical order without
+ * duplicates. Class is IN. Not shared: whoever holds one owns it.
  */
 #ifndef MSPROTO_WIRE_RRSET_H
 #define MSPROTO_WIRE_RRSET_H
@@ -12,13 +12,14 @@
 struct msp_rrset {
 	struct msp_name owner;
 	uint16_t type;
-	uint32_t ttl;	       /* seconds */
-	size_t count, size;    /* RDATAs held, slots allocated */
+	uint32_t ttl;           /* seconds */
+	size_t count, size;     /* RDATAs held, slots allocated */
 	struct msp_span *rdata; /* owned, each with its own octets */
 };
 #define MSP_RRSET_MAX 65536 /* RDATAs */
 
-MSP_CHECKED enum msp_err msp_rrset_new(const struct msp_name *owner, uint16_t type, uint32_t ttl, struct msp_rrset **out);
+MSP_CHECKED enum msp_err msp_rrset_new(const struct msp_name *owner, uint16_t type, uint32_t ttl,
+				       struct msp_rrset **out);
 void msp_rrset_free(struct msp_rrset **set);
 /** Copy the RDATA in. A duplicate (msp_rdata_equal) is MSP_OK and changes nothing. */
 MSP_CHECKED enum msp_err msp_rrset_add(struct msp_rrset *set, struct msp_span rdata);

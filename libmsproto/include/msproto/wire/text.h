@@ -10,8 +10,8 @@
 
 #include <msproto/wire/rr.h>
 
-/** RDATA text. HSYNC types are printed by name when `numbers` (NULL = defaults) gives their number. Never fails on checked RDATA:
- *  octets that do not fit the layout come out in generic form. */
+/** RDATA text. HSYNC types are printed by name when `numbers` (NULL = defaults) gives their number. Never fails on
+ * checked RDATA: octets that do not fit the layout come out in generic form. */
 void msp_rdata_print(struct msp_buf *out, const struct msp_numbers *numbers, uint16_t type, struct msp_span rdata);
 /** "owner TTL CLASS TYPE rdata", no newline, single spaces. */
 void msp_rr_print(struct msp_buf *out, const struct msp_numbers *numbers, const struct msp_rr *rr);
@@ -28,7 +28,8 @@ MSP_CHECKED enum msp_err msp_rdata_scan(struct msp_span text, const struct msp_n
  * One record on one logical line: owner [TTL] [CLASS] TYPE rdata, in either TTL/CLASS order. TTL absent: default_ttl.
  * @param[out] out its rdata borrows `rdata`.
  */
-MSP_CHECKED enum msp_err msp_rr_scan(struct msp_span line, const struct msp_numbers *numbers, const struct msp_name *origin,
-				     uint32_t default_ttl, struct msp_buf *rdata, struct msp_rr *out, struct msp_why *why);
+MSP_CHECKED enum msp_err msp_rr_scan(struct msp_span line, const struct msp_numbers *numbers,
+				     const struct msp_name *origin, uint32_t default_ttl, struct msp_buf *rdata,
+				     struct msp_rr *out, struct msp_why *why);
 
 #endif

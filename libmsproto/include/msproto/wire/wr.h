@@ -17,7 +17,7 @@ struct msp_wr {
 	uint8_t *base; /* borrowed from the caller until it is done with the writer; offsets count from here */
 	size_t pos, cap;
 	enum msp_err err;
-	size_t comp_from;			/* offset that compression pointers count from: start of the message */
+	size_t comp_from;                      /* offset that compression pointers count from: start of the message */
 	uint16_t comp_slot[MSP_WR_COMP_SLOTS]; /* hash -> offset of a name written earlier, 0 = none; lossy by design */
 };
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /**
  * @file
- * An RRset that was validated by DNSSEC: a type of its own, made only by the resolver (io/resolve.c; tests have their maker).
+ * An RRset that was validated by DNSSEC: a type of its own, made only by the resolver (io/resolve.c; tests have their
+ * maker).
  */
 #ifndef MSPROTO_ZONE_SECURE_H
 #define MSPROTO_ZONE_SECURE_H
@@ -16,13 +17,13 @@ void msp_secure_free(struct msp_secure_rrset **s);
 
 /** What came of a validated look-up. Only MSP_LOOKUP_SECURE carries records. */
 enum msp_lookup {
-	MSP_LOOKUP_SECURE,	  /* records, validated */
-	MSP_LOOKUP_NODATA,	  /* securely denied: name or type does not exist */
-	MSP_LOOKUP_INSECURE,	  /* an answer, but from an unsigned zone */
-	MSP_LOOKUP_BOGUS,	  /* validation failed */
+	MSP_LOOKUP_SECURE,        /* records, validated */
+	MSP_LOOKUP_NODATA,        /* securely denied: name or type does not exist */
+	MSP_LOOKUP_INSECURE,      /* an answer, but from an unsigned zone */
+	MSP_LOOKUP_BOGUS,         /* validation failed */
 	MSP_LOOKUP_INDETERMINATE, /* no trust anchor covers it */
 	MSP_LOOKUP_TIMEOUT,
-	MSP_LOOKUP_FAILED	  /* resolver error, worker died */
+	MSP_LOOKUP_FAILED /* resolver error, worker died */
 };
 const char *msp_lookup_name(enum msp_lookup l); /* "secure", "nodata", ... */
 

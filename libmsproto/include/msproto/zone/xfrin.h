@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /**
  * @file
- * The receiving side of AXFR and IXFR as a pure machine: messages in, records out. Transport, TSIG and time limits are the
- * caller's; it feeds a message only after its TSIG (if any) was verified.
+ * The receiving side of AXFR and IXFR as a pure machine: messages in, records out. Transport, TSIG and time limits are
+ * the caller's; it feeds a message only after its TSIG (if any) was verified.
  * @source RFC 5936 2.2, RFC 1995 4, PROTOCOL E.6
  */
 #ifndef MSPROTO_ZONE_XFRIN_H
@@ -16,12 +16,13 @@ enum msp_xfr_kind { MSP_XFR_AXFR, MSP_XFR_IXFR };
 struct msp_xfrin_ops {
 	/** The new version's SOA, before anything else. is_full: a whole zone follows, else differences. */
 	enum msp_err (*begin)(void *arg, const struct msp_rr *soa, bool is_full);
-	/** One record of a whole zone. The framing SOAs are not given. Order as received. Only class IN, names under the zone. */
+	/** One record of a whole zone. The framing SOAs are not given. Order as received. Only class IN, names under
+	 * the zone. */
 	enum msp_err (*record)(void *arg, const struct msp_rr *rr);
 	/**
-	 * IXFR: half of a difference sequence begins. Each sequence makes two calls, since the new SOA comes only after the
-	 * deletions: is_add false with the SOA that is left, its deletions (change), then is_add true with the SOA that is
-	 * reached, its additions (change).
+	 * IXFR: half of a difference sequence begins. Each sequence makes two calls, since the new SOA comes only after
+	 * the deletions: is_add false with the SOA that is left, its deletions (change), then is_add true with the SOA
+	 * that is reached, its additions (change).
 	 */
 	enum msp_err (*delta)(void *arg, bool is_add, const struct msp_rr *soa);
 	/** IXFR: one record deleted or added in the current sequence. SOAs are not given. */
@@ -37,8 +38,8 @@ struct msp_xfrin_limits {
 struct msp_xfrin {
 	enum msp_xfr_kind kind;
 	struct msp_name zone;
-	uint32_t have_serial; /* IXFR: what we hold */
-	uint16_t id;	      /* of the request */
+	uint32_t have_serial;            /* IXFR: what we hold */
+	uint16_t id;                     /* of the request */
 	const struct msp_xfrin_ops *ops; /* borrowed until done */
 	void *arg;
 	struct msp_xfrin_limits limits;
@@ -52,17 +53,19 @@ struct msp_xfrin {
 };
 
 /** `x` is about 64 KiB: allocate it. */
-void msp_xfrin_init(struct msp_xfrin *x, enum msp_xfr_kind kind, const struct msp_name *zone, uint16_t id, uint32_t have_serial,
-		    const struct msp_xfrin_limits *limits, const struct msp_xfrin_ops *ops, void *arg);
+void msp_xfrin_init(struct msp_xfrin *x, enum msp_xfr_kind kind, const struct msp_name *zone, uint16_t id,
+		    uint32_t have_serial, const struct msp_xfrin_limits *limits, const struct msp_xfrin_ops *ops,
+		    void *arg);
 /**
- * Feed the next message of the answer. Where messages end makes no difference to what is called. An IXFR answer whose first
- * SOA is not ahead of have_serial is UP_TO_DATE whatever follows. A SOA ahead of ours, alone in its message, gives MORE:
- * over UDP the caller then goes to TCP. That the zone has an apex NS RRset is for the receiver of the records to check.
- * @return MSP_OK with *state; MSP_ERCODE (answer's RCODE in *rcode), MSP_EMISMATCH, MSP_EFORMAT, MSP_ELIMIT, or what ops
- *         returned. After an error or DONE nothing more may be fed. Records outside the zone are counted and left out.
+ * Feed the next message of the answer. Where messages end makes no difference to what is called. An IXFR answer whose
+ * first SOA is not ahead of have_serial is UP_TO_DATE whatever follows. A SOA ahead of ours, alone in its message,
+ * gives MORE: over UDP the caller then goes to TCP. That the zone has an apex NS RRset is for the receiver of the
+ * records to check.
+ * @return MSP_OK with *state; MSP_ERCODE (answer's RCODE in *rcode), MSP_EMISMATCH, MSP_EFORMAT, MSP_ELIMIT, or what
+ * ops returned. After an error or DONE nothing more may be fed. Records outside the zone are counted and left out.
  *         rcode may be NULL. MSP_ESTATE when it is fed all the same.
  */
-MSP_CHECKED enum msp_err msp_xfrin_feed(struct msp_xfrin *x, struct msp_span message, enum msp_xfrin_state *state, unsigned *rcode,
-					struct msp_why *why);
+MSP_CHECKED enum msp_err msp_xfrin_feed(struct msp_xfrin *x, struct msp_span message, enum msp_xfrin_state *state,
+					unsigned *rcode, struct msp_why *why);
 
 #endif
