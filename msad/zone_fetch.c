@@ -10,8 +10,9 @@
 
 #define RETRY_MIN_MS 1000
 #define RETRY_MAX_MS 60000
-#define REST_MIN_MS  200 /* after a transfer, at least this long and as long as it took: NOTIFY over UDP can be forged \
-			  */
+#define REST_MIN_MS                                                                                                    \
+	200 /* after a transfer, at least this long and as long as it took: NOTIFY over UDP can be forged              \
+	     */
 #define REST_MAX_MS      60000
 #define TAGS_MAX         64
 #define APEX_RECORDS_MAX 4096 /* of one type: a set is kept sorted, so a huge one costs the square of its size */
