@@ -58,7 +58,7 @@ static enum msp_err new_parts(struct msa_core *c)
 	if (err == MSP_OK)
 		err = msp_replay_new(REPLAY_MAX, &c->replay);
 	if (err == MSP_OK)
-		err = msp_bucket_new(BUCKETS, 10, 20, &c->hello_budget); /* D.4 step 2 */
+		err = msp_bucket_new(BUCKETS, MSA_HELLO_PER_S, MSA_HELLO_BURST, &c->hello_budget); /* D.4 step 2 */
 	if (err == MSP_OK)
 		err = msp_bucket_new(BUCKETS, 20, 20, &c->failure_budget); /* C.3 step 6 */
 	if (err == MSP_OK)

@@ -25,6 +25,8 @@ static enum msp_err peer_new(struct msa_core *c, const struct msp_name *identity
 	p->link = MSA_LINK_LEGACY; /* not shared yet */
 	p->health = MSA_HEALTH_UNKNOWN;
 	p->link_since = p->health_since = c->now;
+	p->hello_left = MSA_HELLO_BURST;
+	p->hello_at = c->now;
 	p->legacy_until = MSP_MONO_NEVER;
 	p->search_next = MSP_MONO_NEVER;
 	p->forced_at = p->search_started = (struct msp_mono){ INT64_MIN / 2 };

@@ -307,22 +307,23 @@ static void accept_answer(struct msa_core *c, struct msa_request *r, struct msa_
 
 /**
  * Each HELLO done is a write to the store. A listed peer can sign as many as it likes and send them from as many
- * sources, so the budget that holds for a source holds for an identity, too: under an address of 100::/16, which nobody
- * sends from.
+ * sources, so the budget that holds for a source (D.4 step 2) holds for an identity, too.
  */
-static bool has_hello_left(struct msa_core *c, const struct msa_peer *p)
+static bool has_hello_left(const struct msa_core *c, struct msa_peer *p)
 {
-	struct msp_addr a = { .family = MSP_FAMILY_V6, .oct = { 1 } };
-	struct msp_name identity = p->identity;
-	struct msp_span s;
-	uint8_t digest[32];
+	int64_t refill = (c->now.ms - p->hello_at.ms) * MSA_HELLO_PER_S / 1000;
 
-	msp_name_lower(&identity);
-	s = msp_name_span(&identity);
-	if (msp_sha256(&s, 1, digest) != MSP_OK)
-		return true;
-	memcpy(a.oct + 2, digest, 5); /* as much as tells sources apart: a /56 */
-	return msp_bucket_take(c->hello_budget, &a, c->now);
+	if (refill >= MSA_HELLO_BURST - p->hello_left) {
+		p->hello_left = MSA_HELLO_BURST;
+		p->hello_at = c->now;
+	} else if (refill > 0) {
+		p->hello_left += refill;
+		p->hello_at = msp_mono_add_ms(p->hello_at, refill * 1000 / MSA_HELLO_PER_S);
+	}
+	if (p->hello_left == 0)
+		return false;
+	p->hello_left--;
+	return true;
 }
 
 static void perform(struct msa_core *c, struct msa_request *r, struct msa_zone *z, struct msa_member *m)

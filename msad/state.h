@@ -34,7 +34,9 @@
 #define MSA_OBEY_MS      60000                       /* a signer that has not published by then is reported */
 #define MSA_WITHDRAWN_S  (24 * 3600)                 /* a withdrawn key counts as foreign at least this long */
 #define MSA_OVERDUE_MS   300000 /* an answer of the shell that has not come by then is not waited for any more */
-#define MSA_MEMBERS_MAX  512    /* identities remembered in one zone */
+#define MSA_HELLO_PER_S  10     /* accepted of one source, and of one identity (D.4 step 2) */
+#define MSA_HELLO_BURST  20
+#define MSA_MEMBERS_MAX  512 /* identities remembered in one zone */
 #define MSA_TEXT_MAX     256
 
 /** Digests of public data: no secret, so no constant time. */
@@ -117,6 +119,8 @@ struct msa_peer {
 	struct msp_mono hello_slot; /* the next HELLO to it, in whatever zone, not before this (less a burst) */
 	struct msp_mono bye_until;
 	struct msa_timer timer;
+	int64_t hello_left;       /* HELLOs that may be done now, of MSA_HELLO_BURST */
+	struct msp_mono hello_at; /* refilled until here */
 };
 
 /** A remote identity in one zone. */
