@@ -1,0 +1,685 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "evidence.h"
+
+#include <msproto/auth/dnssec.h>
+#include <msproto/base/mem.h>
+#include <msproto/zone/serial.h>
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#define TRIES_MAX 16 /* signatures verified for one RRset */
+
+enum msp_err prt_evidence_new(const struct msp_name *child, size_t servers, struct prt_evidence *out)
+{
+	out->child = *child;
+	out->count = 0;
+	out->server = NULL;
+	if (servers > PRT_SERVERS_MAX)
+		return MSP_ELIMIT;
+	out->server = msp_alloc(servers ? servers : 1, sizeof(*out->server));
+	if (out->server == NULL)
+		return MSP_ENOMEM;
+	out->count = servers;
+	return MSP_OK;
+}
+
+static void answer_fini(struct prt_answer *a)
+{
+	msp_rrset_free(&a->set);
+	msp_rrset_free(&a->sigs);
+}
+
+void prt_evidence_fini(struct prt_evidence *e)
+{
+	for (size_t i = 0; i < e->count; i++) {
+		struct prt_server *s = &e->server[i];
+
+		for (size_t k = 0; k < PRT_Q__N; k++)
+			answer_fini(&s->answer[k]);
+		for (size_t k = 0; k < s->hosts; k++) {
+			answer_fini(&s->at[k].a);
+			answer_fini(&s->at[k].aaaa);
+		}
+	}
+	msp_free(e->server);
+	e->server = NULL;
+	e->count = 0;
+}
+
+/* --- findings -------------------------------------------------------------------------------------------------------
+ */
+
+MSP_PRINTF(5, 6)
+static void find(struct prt_findings *f, bool is_fatal, enum msp_ede_own ede, const char *rule, const char *text, ...)
+{
+	va_list ap;
+
+	f->fatal += is_fatal;
+	if (f->count < PRT_FINDINGS_MAX) {
+		struct prt_finding *item = &f->item[f->count];
+
+		*item = (struct prt_finding){ .is_fatal = is_fatal, .ede = ede, .rule = rule };
+		va_start(ap, text);
+		(void)vsnprintf(item->why.text, sizeof(item->why.text), text, ap);
+		va_end(ap);
+	}
+	f->count++;
+}
+
+/* "ns1.child.example. 192.0.2.1" */
+struct where {
+	char s[1100];
+};
+
+static struct where where(const struct prt_server *s)
+{
+	struct where w;
+
+	(void)snprintf(w.s, sizeof(w.s), "%s %s", MSP_NAME(&s->host), MSP_ADDR(&s->addr));
+	return w;
+}
+
+static bool is_there(const struct prt_answer *a)
+{
+	return a->is_asked && a->err == MSP_OK && a->set != NULL && a->set->count > 0;
+}
+
+/* It answered the first question at all. */
+static bool is_reached(const struct prt_server *s)
+{
+	return s->answer[PRT_Q_SOA].is_asked && s->answer[PRT_Q_SOA].err != MSP_ETIMEOUT &&
+	       s->answer[PRT_Q_SOA].err != MSP_ENET && s->answer[PRT_Q_SOA].err != MSP_ECLOSED;
+}
+
+/* --- signatures -----------------------------------------------------------------------------------------------------
+ */
+
+static bool names(const struct msp_rrset *ds, const struct msp_name *child, struct msp_span key)
+{
+	for (size_t i = 0; ds != NULL && i < ds->count; i++)
+		if (msp_ds_matches(child, ds->rdata[i], key))
+			return true;
+	return false;
+}
+
+/* A child may serve any number of keys and signatures that share one tag: `tries` bounds what they cost. */
+static bool signs(const struct prt_answer *a, const struct msp_name *child, struct msp_span key, struct msp_wall now,
+		  unsigned *tries, uint32_t *inception)
+{
+	struct msp_rrsig sig;
+
+	for (size_t i = 0; a->sigs != NULL && i<a->sigs->count && * tries> 0; i++) {
+		enum msp_err err = msp_rrsig_verify(a->set, a->sigs->rdata[i], child, key, now);
+
+		*tries -= err == MSP_OK || err == MSP_ESIG;
+		if (err != MSP_OK)
+			continue;
+		if (inception != NULL && msp_rrsig_parse(a->sigs->rdata[i], &sig) == MSP_OK &&
+		    (*inception == 0 || msp_serial_gt(sig.inception, *inception)))
+			*inception = sig.inception;
+		return true;
+	}
+	return false;
+}
+
+/* Some DS names a key of the server's DNSKEY RRset that signs that RRset. */
+static bool has_chain(const struct prt_server *s, const struct msp_name *child, const struct msp_rrset *ds,
+		      struct msp_wall now)
+{
+	const struct prt_answer *keys = &s->answer[PRT_Q_DNSKEY];
+	unsigned tries = TRIES_MAX;
+
+	for (size_t i = 0; is_there(keys) && i < keys->set->count; i++)
+		if (names(ds, child, keys->set->rdata[i]) && signs(keys, child, keys->set->rdata[i], now, &tries, NULL))
+			return true;
+	return false;
+}
+
+/* Signed by a key of the server's DNSKEY RRset; by one that a DS names when `ds` is given. */
+static bool is_signed(const struct prt_server *s, const struct prt_answer *a, const struct msp_name *child,
+		      const struct msp_rrset *ds, struct msp_wall now, uint32_t *inception)
+{
+	const struct prt_answer *keys = &s->answer[PRT_Q_DNSKEY];
+	unsigned tries = TRIES_MAX;
+
+	for (size_t i = 0; is_there(keys) && i < keys->set->count; i++) {
+		if (ds != NULL && !names(ds, child, keys->set->rdata[i]))
+			continue;
+		if (signs(a, child, keys->set->rdata[i], now, &tries, inception))
+			return true;
+	}
+	return false;
+}
+
+/* --- a proposed delegation ------------------------------------------------------------------------------------------
+ */
+
+static void check_server(const struct prt_server *s, const struct prt_delegation *d,
+			 const struct prt_check_rules *rules, struct msp_wall now, struct prt_findings *out)
+{
+	const struct prt_answer *soa = &s->answer[PRT_Q_SOA], *ns = &s->answer[PRT_Q_NS];
+	const struct msp_rrset *ds = prt_delegation_ds(d);
+
+	if (!is_there(soa) || !soa->is_authoritative) {
+		find(out, true, MSP_EDE_DELEGATION_CHECK, "G.4: every server answers for the child",
+		     "%s does not answer authoritatively for %s", where(s).s, MSP_NAME(&d->child));
+		return;
+	}
+	if (!is_there(ns) || !msp_rrset_equal(ns->set, prt_delegation_ns(d)))
+		find(out, rules->strict_ns, MSP_EDE_DELEGATION_CHECK, "G.4: apex NS as proposed",
+		     "%s has another NS RRset", where(s).s);
+	if (ds != NULL && !has_chain(s, &d->child, ds, now))
+		find(out, true, MSP_EDE_CHAIN_WOULD_BREAK, "G.4 check 5",
+		     "no proposed DS names a key that signs the DNSKEY RRset of %s", where(s).s);
+}
+
+static bool is_asked(const struct prt_evidence *e, const struct msp_name *host)
+{
+	for (size_t i = 0; i < e->count; i++)
+		if (msp_name_equal(&e->server[i].host, host))
+			return true;
+	return false;
+}
+
+static bool is_proposed(const struct prt_delegation *d, const struct msp_name *host)
+{
+	const struct msp_rrset *ns = prt_delegation_ns(d);
+
+	for (size_t i = 0; ns != NULL && i < ns->count; i++) {
+		struct msp_name name;
+
+		if (msp_rdata_name_parse(ns->rdata[i], &name) == MSP_OK && msp_name_equal(&name, host))
+			return true;
+	}
+	return false;
+}
+
+static void check_servers(const struct prt_evidence *e, const struct prt_delegation *d,
+			  const struct prt_check_rules *rules, struct msp_wall now, struct prt_findings *out)
+{
+	size_t reached = 0, wanted = 0;
+
+	for (size_t i = 0; i < e->count; i++) {
+		const struct prt_server *s = &e->server[i];
+
+		if (!is_proposed(d, &s->host))
+			continue; /* of the present delegation only */
+		wanted++;
+		if (is_reached(s)) {
+			reached++;
+			check_server(s, d, rules, now, out);
+		} else {
+			find(out, rules->min_servers == 0, MSP_EDE_DELEGATION_CHECK,
+			     "G.4: every server answers for the child", "%s: %s", where(s).s,
+			     msp_err_text(s->answer[PRT_Q_SOA].err));
+		}
+	}
+	if (reached == 0 || (rules->min_servers != 0 && reached < rules->min_servers && reached < wanted))
+		find(out, true, MSP_EDE_DELEGATION_CHECK, "G.4: min-servers", "%zu of %zu addresses answer", reached,
+		     wanted);
+}
+
+void prt_check_delegation(const struct prt_evidence *e, const struct prt_delegation *proposed,
+			  const struct prt_check_rules *rules, struct msp_wall now, struct prt_findings *out)
+{
+	const struct msp_rrset *ns = prt_delegation_ns(proposed);
+	struct msp_why why = { "" };
+
+	if (prt_delegation_check(proposed, &rules->shape, &why) != MSP_OK)
+		find(out, true, MSP_EDE_DELEGATION_CHECK, "G.4: shape of a delegation", "%s", why.text);
+	for (size_t i = 0; ns != NULL && i < ns->count; i++) {
+		struct msp_name host;
+
+		if (msp_rdata_name_parse(ns->rdata[i], &host) == MSP_OK && !is_asked(e, &host))
+			find(out, true, MSP_EDE_DELEGATION_CHECK, "G.4: each NS can be resolved", "%s has no address",
+			     MSP_NAME(&host));
+	}
+	check_servers(e, proposed, rules, now, out);
+}
+
+/* --- CDS and CDNSKEY ------------------------------------------------------------------------------------------------
+ */
+
+/* What one server asks for, as one set of DS. */
+struct wish {
+	bool is_silent, is_delete;
+	struct msp_rrset *ds; /* owned */
+	uint32_t inception;
+};
+
+static bool is_known_digest(const struct prt_check_rules *rules, struct msp_span rdata)
+{
+	struct msp_ds ds;
+
+	return msp_ds_parse(rdata, &ds) == MSP_OK && ds.digest_type < 32 &&
+	       (rules->shape.ds_digests & UINT32_C(1) << ds.digest_type) != 0;
+}
+
+static bool is_sentinel(const struct prt_answer *cds, const struct prt_answer *cdnskey)
+{
+	return (is_there(cds) && cds->set->count == 1 && msp_cds_is_delete(cds->set->rdata[0])) ||
+	       (is_there(cdnskey) && cdnskey->set->count == 1 && msp_cdnskey_is_delete(cdnskey->set->rdata[0]));
+}
+
+/* RFC 8078 4: the sentinel stands alone. */
+static bool has_mixed_sentinel(const struct prt_answer *cds, const struct prt_answer *cdnskey)
+{
+	bool alone_1 = !is_there(cds) || (cds->set->count == 1 && msp_cds_is_delete(cds->set->rdata[0]));
+	bool alone_2 =
+		!is_there(cdnskey) || (cdnskey->set->count == 1 && msp_cdnskey_is_delete(cdnskey->set->rdata[0]));
+
+	return !alone_1 || !alone_2;
+}
+
+static bool holds_sentinel(const struct prt_answer *a, bool (*is)(struct msp_span))
+{
+	for (size_t i = 0; is_there(a) && i < a->set->count; i++)
+		if (is(a->set->rdata[i]))
+			return true;
+	return false;
+}
+
+/* RFC 7344 4: where both exist they are about the same keys. */
+static bool same_keys(const struct prt_answer *cds, const struct prt_answer *cdnskey, const struct msp_name *child)
+{
+	for (size_t i = 0; i < cds->set->count; i++) {
+		bool found = false;
+
+		for (size_t k = 0; k < cdnskey->set->count; k++)
+			found = found || msp_ds_matches(child, cds->set->rdata[i], cdnskey->set->rdata[k]);
+		if (!found)
+			return false;
+	}
+	for (size_t k = 0; k < cdnskey->set->count; k++)
+		if (!names(cds->set, child, cdnskey->set->rdata[k]))
+			return false;
+	return true;
+}
+
+static enum msp_err ds_of_cds(const struct prt_answer *cds, const struct prt_check_rules *rules, struct msp_rrset *out)
+{
+	enum msp_err err = MSP_OK;
+
+	for (size_t i = 0; err == MSP_OK && i < cds->set->count; i++)
+		if (is_known_digest(rules, cds->set->rdata[i]))
+			err = msp_rrset_add(out, cds->set->rdata[i]);
+	return err;
+}
+
+static enum msp_err ds_of_cdnskey(const struct prt_answer *cdnskey, const struct msp_name *child, struct msp_rrset *out)
+{
+	enum msp_err err = MSP_OK;
+
+	for (size_t i = 0; err == MSP_OK && i < cdnskey->set->count; i++) {
+		uint8_t mem[MSP_DS_MAX];
+		size_t len = sizeof(mem);
+
+		err = msp_ds_from_dnskey(child, cdnskey->set->rdata[i], MSP_DIGEST_SHA256, mem, &len);
+		if (err == MSP_OK)
+			err = msp_rrset_add(out, msp_span(mem, len));
+	}
+	return err;
+}
+
+static bool could_not_say(const struct prt_answer *a)
+{
+	return !a->is_asked || a->err != MSP_OK;
+}
+
+/* G.4 checks 1 to 4 and 6 at one server. *ask is WAIT or REFUSED when it stops there. */
+static enum msp_err read_wish(const struct prt_server *s, const struct prt_delegation *present,
+			      const struct prt_check_rules *rules, uint32_t inception, struct msp_wall now,
+			      struct wish *w, enum prt_ask *ask, struct prt_findings *why)
+{
+	const struct prt_answer *cds = &s->answer[PRT_Q_CDS], *cdnskey = &s->answer[PRT_Q_CDNSKEY];
+	const struct msp_rrset *ds = prt_delegation_ds(present);
+	enum msp_err err;
+
+	memset(w, 0, sizeof(*w));
+	if (could_not_say(cds) || could_not_say(cdnskey)) {
+		find(why, true, MSP_EDE_CDS_INCONSISTENT, "G.4 check 3", "%s did not answer", where(s).s);
+		*ask = PRT_ASK_WAIT;
+		return MSP_OK;
+	}
+	w->is_silent = !is_there(cds) && !is_there(cdnskey);
+	if (w->is_silent)
+		return MSP_OK;
+	if (ds != NULL && (!has_chain(s, &present->child, ds, now) ||
+			   (is_there(cds) && !is_signed(s, cds, &present->child, ds, now, &w->inception)) ||
+			   (is_there(cdnskey) && !is_signed(s, cdnskey, &present->child, ds, now, &w->inception)))) {
+		find(why, true, MSP_EDE_CHAIN_WOULD_BREAK, "G.4 check 1",
+		     "%s: CDS or CDNSKEY is not signed by a key that DS and DNSKEY know", where(s).s);
+		*ask = PRT_ASK_REFUSED;
+		return MSP_OK;
+	}
+	if (ds != NULL && inception != 0 && msp_serial_gt(inception, w->inception)) {
+		find(why, true, MSP_EDE_CDS_INCONSISTENT, "G.4 check 4", "%s shows older data than was acted on",
+		     where(s).s);
+		*ask = PRT_ASK_WAIT;
+		return MSP_OK;
+	}
+	if (holds_sentinel(cds, msp_cds_is_delete) || holds_sentinel(cdnskey, msp_cdnskey_is_delete)) {
+		if (has_mixed_sentinel(cds, cdnskey)) {
+			find(why, true, MSP_EDE_DELEGATION_CHECK, "G.4 check 6", "%s: a delete record beside others",
+			     where(s).s);
+			*ask = PRT_ASK_REFUSED;
+		}
+		w->is_delete = is_sentinel(cds, cdnskey);
+		return MSP_OK;
+	}
+	if (is_there(cds) && is_there(cdnskey) && !same_keys(cds, cdnskey, &present->child)) {
+		find(why, true, MSP_EDE_CDS_INCONSISTENT, "G.4 check 3", "%s: CDS and CDNSKEY are about different keys",
+		     where(s).s);
+		*ask = PRT_ASK_WAIT;
+		return MSP_OK;
+	}
+	err = msp_rrset_new(&present->child, MSP_TYPE_DS, ds != NULL ? ds->ttl : rules->ds_ttl, &w->ds);
+	if (err == MSP_OK)
+		err = is_there(cds) ? ds_of_cds(cds, rules, w->ds) : ds_of_cdnskey(cdnskey, &present->child, w->ds);
+	if (err == MSP_EVALUE || err == MSP_EFORMAT || (err == MSP_OK && w->ds->count == 0)) {
+		find(why, true, MSP_EDE_DELEGATION_CHECK, "G.4: DS digests", "%s: no digest that is taken here",
+		     where(s).s);
+		*ask = PRT_ASK_REFUSED;
+		err = MSP_OK;
+	}
+	return err;
+}
+
+static bool same_wish(const struct wish *a, const struct wish *b)
+{
+	return a->is_silent == b->is_silent && a->is_delete == b->is_delete && msp_rrset_equal(a->ds, b->ds);
+}
+
+/* The one wish of all servers. */
+static enum msp_err common_wish(const struct prt_evidence *e, const struct prt_delegation *present,
+				const struct prt_check_rules *rules, uint32_t inception, struct msp_wall now,
+				struct wish *all, enum prt_ask *ask, struct prt_findings *why)
+{
+	enum msp_err err = MSP_OK;
+	size_t first = e->count;
+
+	memset(all, 0, sizeof(*all));
+	for (size_t i = 0; err == MSP_OK && *ask == PRT_ASK_NOTHING && i < e->count; i++) {
+		const struct prt_server *s = &e->server[i];
+		struct wish w;
+
+		if (!is_reached(s) && rules->min_servers != 0)
+			continue; /* how many may be out of reach is checked with the result */
+		err = read_wish(s, present, rules, inception, now, &w, ask, why);
+		if (err == MSP_OK && *ask == PRT_ASK_NOTHING && first < e->count && !same_wish(all, &w)) {
+			find(why, true, MSP_EDE_CDS_INCONSISTENT, "G.4 check 3", "%s and %s differ",
+			     where(&e->server[first]).s, where(s).s);
+			*ask = PRT_ASK_WAIT;
+		}
+		if (err == MSP_OK && first == e->count) {
+			first = i;
+			*all = w;
+		} else {
+			if (w.inception != 0 && (all->inception == 0 || msp_serial_gt(w.inception, all->inception)))
+				all->inception = w.inception;
+			msp_rrset_free(&w.ds);
+		}
+	}
+	if (err == MSP_OK && first == e->count && *ask == PRT_ASK_NOTHING) {
+		find(why, true, MSP_EDE_CDS_INCONSISTENT, "G.4 check 3", "no server was reached");
+		*ask = PRT_ASK_WAIT;
+	}
+	return err;
+}
+
+static enum msp_err propose(const struct prt_evidence *e, const struct prt_delegation *present, const struct wish *w,
+			    const struct prt_check_rules *rules, struct msp_wall now, enum prt_ask *ask,
+			    struct prt_delegation *out, struct prt_findings *why)
+{
+	enum msp_err err = prt_delegation_dup(present, out);
+	size_t fatal = why->fatal;
+
+	if (err != MSP_OK)
+		return err;
+	err = prt_delegation_put(out, &present->child, MSP_TYPE_DS, w->ds);
+	*ask = w->is_delete ? PRT_ASK_DELETE : PRT_ASK_CHANGE;
+	if (err == MSP_OK && prt_delegation_equal(out, present))
+		*ask = PRT_ASK_NOTHING;
+	else if (err == MSP_OK)
+		prt_check_delegation(e, out, rules, now, why);
+	if (err == MSP_ELIMIT || why->fatal > fatal)
+		*ask = PRT_ASK_REFUSED;
+	if (err != MSP_OK || *ask == PRT_ASK_NOTHING || *ask == PRT_ASK_REFUSED)
+		prt_delegation_clear(out);
+	return err == MSP_ELIMIT ? MSP_OK : err;
+}
+
+enum msp_err prt_ask_cds(const struct prt_evidence *e, const struct prt_delegation *present,
+			 const struct prt_check_rules *rules, uint32_t inception, struct msp_wall now,
+			 enum prt_ask *ask, struct prt_delegation *out, uint32_t *inception_now,
+			 struct prt_findings *why)
+{
+	struct wish w;
+	enum msp_err err;
+
+	prt_delegation_init(out, &present->parent, &present->child);
+	*ask = PRT_ASK_NOTHING;
+	err = common_wish(e, present, rules, inception, now, &w, ask, why);
+	*inception_now = w.inception;
+	/* G.4 check 2: silence is never a wish */
+	if (err == MSP_OK && *ask == PRT_ASK_NOTHING && !w.is_silent)
+		err = propose(e, present, &w, rules, now, ask, out, why);
+	msp_rrset_free(&w.ds);
+	return err;
+}
+
+/* --- CSYNC ----------------------------------------------------------------------------------------------------------
+ */
+
+struct sync {
+	const struct prt_evidence *e;
+	const struct prt_delegation *present;
+	const struct prt_check_rules *rules;
+	struct msp_wall now;
+	enum prt_ask *ask;
+	struct prt_findings *why;
+};
+
+MSP_PRINTF(4, 5)
+static bool stop(const struct sync *y, enum prt_ask ask, const char *rule, const char *text, ...)
+{
+	struct msp_why why;
+	va_list ap;
+
+	va_start(ap, text);
+	(void)vsnprintf(why.text, sizeof(why.text), text, ap);
+	va_end(ap);
+	find(y->why, true, MSP_EDE_DELEGATION_CHECK, rule, "%s", why.text);
+	*y->ask = ask;
+	return false;
+}
+
+/* RFC 7477 3: nothing is copied that is not validated. */
+static bool is_secure(const struct sync *y, const struct prt_server *s, const struct prt_answer *a)
+{
+	return is_there(a) && is_signed(s, a, &y->present->child, NULL, y->now, NULL);
+}
+
+static bool knows_bits(struct msp_span bitmap)
+{
+	for (uint32_t type = 0; type <= UINT16_MAX; type++)
+		if (msp_bitmap_has(bitmap, (uint16_t)type) && type != MSP_TYPE_NS && type != MSP_TYPE_A &&
+		    type != MSP_TYPE_AAAA)
+			return false;
+	return true;
+}
+
+static bool check_csync(const struct sync *y, const struct prt_server *s, struct msp_csync *out)
+{
+	static const char rule[] = "RFC 7477 3: CSYNC";
+	const struct prt_answer *a = &s->answer[PRT_Q_CSYNC], *soa = &s->answer[PRT_Q_SOA];
+	const struct prt_answer *again = &s->answer[PRT_Q_SOA_AGAIN];
+
+	if (could_not_say(a) || !is_there(soa) || !is_there(again))
+		return stop(y, PRT_ASK_WAIT, rule, "%s did not answer", where(s).s);
+	if (!msp_rrset_equal(soa->set, again->set))
+		return stop(y, PRT_ASK_WAIT, rule, "%s: the zone changed while it was looked at", where(s).s);
+	if (!has_chain(s, &y->present->child, prt_delegation_ds(y->present), y->now))
+		return stop(y, PRT_ASK_REFUSED, rule, "%s: DNSKEY RRset does not validate", where(s).s);
+	if (!is_secure(y, s, a) || !is_secure(y, s, soa))
+		return stop(y, PRT_ASK_REFUSED, rule, "%s: CSYNC or SOA is not signed", where(s).s);
+	if (a->set->count != 1 || msp_csync_parse(a->set->rdata[0], out) != MSP_OK)
+		return stop(y, PRT_ASK_REFUSED, rule, "%s: not one well-formed CSYNC", where(s).s);
+	if ((out->flags & ~(MSP_CSYNC_IMMEDIATE | MSP_CSYNC_SOAMINIMUM)) != 0)
+		return stop(y, PRT_ASK_REFUSED, rule, "%s: unknown flags %04x", where(s).s, out->flags);
+	if (!knows_bits(out->bitmap))
+		return stop(y, PRT_ASK_REFUSED, rule, "%s: asks for types that are not synchronised", where(s).s);
+	if ((out->flags & MSP_CSYNC_SOAMINIMUM) != 0 && msp_serial_gt(out->serial, msp_soa_serial(soa->set->rdata[0])))
+		return stop(y, PRT_ASK_WAIT, rule, "%s has not reached serial %u", where(s).s, (unsigned)out->serial);
+	return true;
+}
+
+/* Same flags and bits everywhere; serials are judged server by server, several signers count each on their own. */
+static bool common_csync(const struct sync *y, struct msp_csync *out)
+{
+	for (size_t i = 0; i < y->e->count; i++) {
+		struct msp_csync c;
+
+		if (!check_csync(y, &y->e->server[i], &c))
+			return false;
+		if (i > 0 && (c.flags != out->flags || !msp_span_equal(c.bitmap, out->bitmap)))
+			return stop(y, PRT_ASK_WAIT, "G.4: CSYNC is the same everywhere", "%s and %s differ",
+				    where(&y->e->server[0]).s, where(&y->e->server[i]).s);
+		*out = c;
+	}
+	return y->e->count > 0 || stop(y, PRT_ASK_WAIT, "RFC 7477 3: CSYNC", "no server");
+}
+
+/* One RRset, the same and secure at every server. `pick` finds it in a server; NULL: the server was not asked. */
+typedef const struct prt_answer *pick_fn(const struct prt_server *s, const struct msp_name *name, uint16_t type);
+
+static const struct prt_answer *pick_ns(const struct prt_server *s, const struct msp_name *name, uint16_t type)
+{
+	(void)name;
+	(void)type;
+	return &s->answer[PRT_Q_NS];
+}
+
+static const struct prt_answer *pick_address(const struct prt_server *s, const struct msp_name *name, uint16_t type)
+{
+	for (size_t i = 0; i < s->hosts; i++)
+		if (msp_name_equal(&s->at[i].name, name))
+			return type == MSP_TYPE_A ? &s->at[i].a : &s->at[i].aaaa;
+	return NULL;
+}
+
+/* *out NULL: every server says that there is none. */
+static bool agreed(const struct sync *y, pick_fn *pick, const struct msp_name *name, uint16_t type,
+		   const struct msp_rrset **out)
+{
+	static const char rule[] = "RFC 7477 3: data is the same and secure everywhere";
+
+	*out = NULL;
+	for (size_t i = 0; i < y->e->count; i++) {
+		const struct prt_server *s = &y->e->server[i];
+		const struct prt_answer *a = pick(s, name, type);
+
+		if (a == NULL || could_not_say(a))
+			return stop(y, PRT_ASK_WAIT, rule, "%s did not say %s %s", where(s).s, MSP_NAME(name),
+				    MSP_TYPE(type));
+		if (is_there(a) && !is_secure(y, s, a))
+			return stop(y, PRT_ASK_REFUSED, rule, "%s: %s %s is not signed", where(s).s, MSP_NAME(name),
+				    MSP_TYPE(type));
+		if (i > 0 && !msp_rrset_equal(*out, a->set))
+			return stop(y, PRT_ASK_WAIT, rule, "%s: another %s %s", where(s).s, MSP_NAME(name),
+				    MSP_TYPE(type));
+		*out = is_there(a) ? a->set : NULL;
+	}
+	return true;
+}
+
+/*
+ * Addresses of a server below the child. That there is none of a family is a denial, which nobody has proved here: what
+ * the parent has of it stays, so that glue is never lost by it.
+ */
+static enum msp_err take_addresses(const struct sync *y, const struct msp_csync *c, const struct msp_name *host,
+				   struct prt_delegation *out)
+{
+	static const uint16_t types[] = { MSP_TYPE_A, MSP_TYPE_AAAA };
+	enum msp_err err = MSP_OK;
+
+	for (size_t i = 0; err == MSP_OK && i < 2; i++) {
+		const struct msp_rrset *set;
+
+		if (!msp_bitmap_has(c->bitmap, types[i]))
+			continue;
+		if (!agreed(y, pick_address, host, types[i], &set))
+			return MSP_OK;
+		if (set != NULL)
+			err = prt_delegation_put(out, host, types[i], set);
+		else if (prt_delegation_get(out, host, types[i]) != NULL)
+			find(y->why, false, MSP_EDE_DELEGATION_CHECK, "RFC 7477 3.2.2", "%s: the %s RRset stays",
+			     MSP_NAME(host), MSP_TYPE(types[i]));
+	}
+	return err;
+}
+
+static enum msp_err take_all(const struct sync *y, const struct msp_csync *c, struct prt_delegation *out)
+{
+	const struct msp_rrset *ns = prt_delegation_ns(out);
+	struct msp_name hosts[PRT_NS_MAX];
+	enum msp_err err = MSP_OK;
+	size_t count = 0;
+
+	if (msp_bitmap_has(c->bitmap, MSP_TYPE_NS)) {
+		if (!agreed(y, pick_ns, &out->child, MSP_TYPE_NS, &ns))
+			return MSP_OK;
+		if (ns == NULL) {
+			(void)stop(y, PRT_ASK_REFUSED, "G.4: never an empty NS RRset", "no NS RRset at the apex");
+			return MSP_OK;
+		}
+		err = prt_delegation_put(out, &out->child, MSP_TYPE_NS, ns);
+	}
+	ns = prt_delegation_ns(out);
+	for (size_t i = 0; err == MSP_OK && ns != NULL && i < ns->count && i < PRT_NS_MAX; i++)
+		if (msp_rdata_name_parse(ns->rdata[i], &hosts[count]) == MSP_OK &&
+		    msp_name_is_under(&hosts[count], &out->child))
+			count++;
+	for (size_t i = 0; err == MSP_OK && *y->ask == PRT_ASK_NOTHING && i < count; i++)
+		err = take_addresses(y, c, &hosts[i], out);
+	prt_delegation_drop_idle_glue(out);
+	return err;
+}
+
+enum msp_err prt_ask_csync(const struct prt_evidence *e, const struct prt_delegation *present,
+			   const struct prt_check_rules *rules, struct msp_wall now, enum prt_ask *ask,
+			   struct prt_delegation *out, struct prt_findings *why)
+{
+	const struct sync y = { e, present, rules, now, ask, why };
+	struct msp_csync c = { 0 };
+	enum msp_err err;
+
+	*ask = PRT_ASK_NOTHING;
+	prt_delegation_init(out, &present->parent, &present->child);
+	if (prt_delegation_ds(present) == NULL)
+		return stop(&y, PRT_ASK_REFUSED, "RFC 7477 3: secure children only", "no DS") ? MSP_OK : MSP_OK;
+	if (!common_csync(&y, &c))
+		return MSP_OK;
+	err = prt_delegation_dup(present, out);
+	if (err != MSP_OK)
+		return err;
+	err = take_all(&y, &c, out);
+	if (err == MSP_ELIMIT) {
+		(void)stop(&y, PRT_ASK_REFUSED, "G.4: limits of a delegation",
+			   "more records than a delegation has room for");
+		err = MSP_OK;
+	}
+	if (err == MSP_OK && *ask == PRT_ASK_NOTHING && !prt_delegation_equal(out, present)) {
+		size_t fatal = why->fatal;
+
+		prt_check_delegation(e, out, rules, now, why);
+		*ask = (c.flags & MSP_CSYNC_IMMEDIATE) != 0 ? PRT_ASK_CHANGE : PRT_ASK_HUMAN;
+		if (why->fatal > fatal)
+			*ask = PRT_ASK_REFUSED;
+	}
+	if (err != MSP_OK || (*ask != PRT_ASK_CHANGE && *ask != PRT_ASK_HUMAN))
+		prt_delegation_clear(out);
+	return err;
+}

@@ -1,0 +1,737 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Two providers sign one child: the server of A answers with A's signatures, the server of B with B's, over the same
+ * DNSKEY RRset. What each shows is changed, test by test.
+ */
+#include "prt_build.h"
+
+#include "evidence.h"
+
+#include <msproto/auth/dnssec.h>
+#include <msproto/auth/key.h>
+
+#define NOW       ((struct msp_wall){ 1800000000 })
+#define INCEPTION 1799990000u
+#define NS_SET    C " 300 NS ns1." C "\n" C " 300 NS ns.other.test."
+#define SOA_SET   C " 300 SOA ns1." C " h.test. 7 1 2 3 4"
+
+enum { A, B, NEW, KEYS };
+
+struct world {
+	struct msp_name child;
+	struct msp_key *key[KEYS];
+	struct prt_delegation present, asked;
+	struct prt_evidence e;
+	struct prt_check_rules rules;
+	struct prt_findings found;
+	enum prt_ask ask;
+	uint32_t inception, before;
+};
+
+/* --- signing --------------------------------------------------------------------------------------------------------
+ */
+
+static struct msp_rrset *sign_at(const struct msp_rrset *set, const struct msp_key *key, const struct msp_name *zone,
+				 uint32_t inception)
+{
+	struct msp_rrsig sig = { .covered = set->type,
+				 .algorithm = msp_key_alg(key),
+				 .labels = (uint8_t)msp_name_labels(&set->owner),
+				 .original_ttl = set->ttl,
+				 .expiration = inception + 2 * 86400,
+				 .inception = inception,
+				 .tag = msp_key_id(key),
+				 .signer = *zone };
+	struct msp_name owner = set->owner;
+	uint8_t mem[1024], signature[MSP_SIGNATURE_MAX];
+	size_t len = sizeof(signature);
+	struct msp_rrset *out = NULL;
+	struct msp_buf data;
+	struct msp_wr wr;
+
+	msp_buf_init(&data, 1 << 20);
+	msp_wr_init(&wr, mem, sizeof(mem));
+	msp_rrsig_write(&wr, &sig);
+	msp_buf_add_span(&data, msp_wr_span(&wr));
+	msp_name_lower(&owner);
+	for (size_t i = 0; i < set->count; i++) {
+		uint8_t canon[1024];
+
+		msp_rdata_canon(set->type, set->rdata[i], canon);
+		msp_wr_init(&wr, mem, sizeof(mem));
+		msp_wr_octets(&wr, msp_name_span(&owner));
+		msp_wr_u16(&wr, set->type);
+		msp_wr_u16(&wr, MSP_CLASS_IN);
+		msp_wr_u32(&wr, set->ttl);
+		msp_wr_u16(&wr, (uint16_t)set->rdata[i].len);
+		msp_wr_octets(&wr, msp_span(canon, set->rdata[i].len));
+		msp_buf_add_span(&data, msp_wr_span(&wr));
+	}
+	T_OK(data.err);
+	T_OK(msp_key_sign(key, msp_buf_span(&data), signature, &len));
+	sig.signature = msp_span(signature, len);
+	msp_wr_init(&wr, mem, sizeof(mem));
+	msp_rrsig_write(&wr, &sig);
+	T_OK(msp_rrset_new(&set->owner, MSP_TYPE_RRSIG, set->ttl, &out));
+	T_OK(msp_rrset_add(out, msp_wr_span(&wr)));
+	msp_buf_fini(&data);
+	return out;
+}
+
+static void put_answer(struct world *w, struct prt_answer *a, struct msp_rrset *set, unsigned key)
+{
+	msp_rrset_free(&a->set);
+	msp_rrset_free(&a->sigs);
+	*a = (struct prt_answer){ .is_asked = true, .is_authoritative = true, .set = set };
+	if (set != NULL && key < KEYS)
+		a->sigs = sign_at(set, w->key[key], &w->child, INCEPTION);
+}
+
+/* What server i answers to a question: lines, signed by a key (KEYS = not signed); NULL = there is none. */
+static void serve(struct world *w, size_t i, enum prt_question q, const char *lines, unsigned key)
+{
+	put_answer(w, &w->e.server[i].answer[q], lines != NULL ? t_rrset(lines) : NULL, key);
+}
+
+static void serve_all(struct world *w, enum prt_question q, const char *lines)
+{
+	serve(w, 0, q, lines, A);
+	serve(w, 1, q, lines, B);
+}
+
+static struct msp_rrset *keys_set(const struct world *w, const unsigned *which, size_t count)
+{
+	struct msp_rrset *set = NULL;
+
+	T_OK(msp_rrset_new(&w->child, MSP_TYPE_DNSKEY, 300, &set));
+	for (size_t i = 0; i < count; i++)
+		T_OK(msp_rrset_add(set, msp_key_rdata(w->key[which[i]])));
+	return set;
+}
+
+/* DS or CDS of keys. */
+static struct msp_rrset *ds_set(const struct world *w, uint16_t type, const unsigned *which, size_t count)
+{
+	struct msp_rrset *set = NULL;
+
+	T_OK(msp_rrset_new(&w->child, type, 300, &set));
+	for (size_t i = 0; i < count; i++) {
+		uint8_t mem[MSP_DS_MAX];
+		size_t len = sizeof(mem);
+
+		T_OK(msp_ds_from_dnskey(&w->child, msp_key_rdata(w->key[which[i]]), MSP_DIGEST_SHA256, mem, &len));
+		T_OK(msp_rrset_add(set, msp_span(mem, len)));
+	}
+	return set;
+}
+
+static const unsigned a_only[] = { A }, b_only[] = { B }, both[] = { A, B }, all_three[] = { A, B, NEW };
+
+static void serve_keys(struct world *w, size_t i, const unsigned *which, size_t count, unsigned signer)
+{
+	put_answer(w, &w->e.server[i].answer[PRT_Q_DNSKEY], keys_set(w, which, count), signer);
+}
+
+static void serve_cds(struct world *w, size_t i, const unsigned *which, size_t count, unsigned signer)
+{
+	put_answer(w, &w->e.server[i].answer[PRT_Q_CDS], ds_set(w, MSP_TYPE_CDS, which, count), signer);
+}
+
+static void serve_cdnskey(struct world *w, size_t i, const unsigned *which, size_t count, unsigned signer)
+{
+	struct msp_rrset *set = keys_set(w, which, count);
+
+	set->type = MSP_TYPE_CDNSKEY;
+	put_answer(w, &w->e.server[i].answer[PRT_Q_CDNSKEY], set, signer);
+}
+
+static void address(struct world *w, size_t i, const char *host, const char *a, const char *aaaa)
+{
+	struct prt_server *s = &w->e.server[i];
+	struct prt_host *h = &s->at[s->hosts++];
+
+	h->name = t_name(host);
+	put_answer(w, &h->a, a != NULL ? t_rrset(a) : NULL, i == 0 ? A : B);
+	put_answer(w, &h->aaaa, aaaa != NULL ? t_rrset(aaaa) : NULL, i == 0 ? A : B);
+}
+
+/* --- the world as it should be --------------------------------------------------------------------------------------
+ */
+
+static struct world begin(void)
+{
+	static const char *const hosts[] = { "ns1." C, "ns.other.test." };
+	struct world w = { .child = t_name(C), .rules = { .shape = { 0 }, .strict_ns = true, .ds_ttl = 3600 } };
+	struct msp_rrset *ds;
+
+	w.rules.shape = prt_shape_rules_default;
+	for (unsigned i = 0; i < KEYS; i++)
+		T_OK(msp_key_generate(&w.child, MSP_ALG_ED25519, 257, &w.key[i]));
+	t_delegation(&w.present, C " 300 NS ns1." C "\n" C " 300 NS ns.other.test.\nns1." C " 300 A 198.41.0.4\n");
+	ds = ds_set(&w, MSP_TYPE_DS, both, 2);
+	T_OK(prt_delegation_put(&w.present, &w.child, MSP_TYPE_DS, ds));
+	msp_rrset_free(&ds);
+	T_OK(prt_evidence_new(&w.child, 2, &w.e));
+	for (size_t i = 0; i < 2; i++) {
+		w.e.server[i].host = t_name(hosts[i]);
+		T_OK(msp_addr_parse(i == 0 ? "198.41.0.4" : "198.41.0.5", 53, &w.e.server[i].addr));
+		serve_keys(&w, i, both, 2, i == 0 ? A : B);
+	}
+	serve_all(&w, PRT_Q_SOA, SOA_SET);
+	serve_all(&w, PRT_Q_SOA_AGAIN, SOA_SET);
+	serve_all(&w, PRT_Q_NS, NS_SET);
+	serve_all(&w, PRT_Q_CDS, NULL);
+	serve_all(&w, PRT_Q_CDNSKEY, NULL);
+	serve_all(&w, PRT_Q_CSYNC, NULL);
+	return w;
+}
+
+static void end(struct world *w)
+{
+	prt_delegation_clear(&w->asked);
+	prt_delegation_clear(&w->present);
+	prt_evidence_fini(&w->e);
+	for (unsigned i = 0; i < KEYS; i++)
+		msp_key_free(&w->key[i]);
+}
+
+static enum prt_ask cds(struct world *w)
+{
+	memset(&w->found, 0, sizeof(w->found));
+	prt_delegation_clear(&w->asked);
+	T_OK(prt_ask_cds(&w->e, &w->present, &w->rules, w->before, NOW, &w->ask, &w->asked, &w->inception, &w->found));
+	return w->ask;
+}
+
+static enum prt_ask csync(struct world *w)
+{
+	memset(&w->found, 0, sizeof(w->found));
+	prt_delegation_clear(&w->asked);
+	T_OK(prt_ask_csync(&w->e, &w->present, &w->rules, NOW, &w->ask, &w->asked, &w->found));
+	return w->ask;
+}
+
+static bool says(const struct world *w, const char *text)
+{
+	for (size_t i = 0; i < w->found.count && i < PRT_FINDINGS_MAX; i++)
+		if (strstr(w->found.item[i].why.text, text) != NULL)
+			return true;
+	return false;
+}
+
+/* --- a proposed delegation ------------------------------------------------------------------------------------------
+ */
+
+static size_t check(struct world *w)
+{
+	memset(&w->found, 0, sizeof(w->found));
+	prt_check_delegation(&w->e, &w->present, &w->rules, NOW, &w->found);
+	return w->found.fatal;
+}
+
+static void what_is_there_works(void **state)
+{
+	struct world w = begin();
+
+	(void)state;
+	if (check(&w) != 0)
+		fail_msg("%s", w.found.item[0].why.text);
+	end(&w);
+}
+
+static void each_server_needs_a_ds_of_its_own_signing_key(void **state)
+{
+	struct world w = begin();
+	struct msp_rrset *ds = ds_set(&w, MSP_TYPE_DS, a_only, 1);
+
+	(void)state;
+	T_OK(prt_delegation_put(&w.present, &w.child, MSP_TYPE_DS, ds));
+	assert_int_equal(check(&w), 1); /* B's server signs with B alone */
+	assert_int_equal(w.found.item[0].ede, MSP_EDE_CHAIN_WOULD_BREAK);
+	assert_true(says(&w, "ns.other.test."));
+	msp_rrset_free(&ds);
+	end(&w);
+}
+
+static void signatures_that_are_over_prove_nothing(void **state)
+{
+	struct world w = begin();
+	struct prt_answer *a = &w.e.server[0].answer[PRT_Q_DNSKEY];
+
+	(void)state;
+	msp_rrset_free(&a->sigs);
+	a->sigs = sign_at(a->set, w.key[A], &w.child, INCEPTION - 30 * 86400);
+	assert_int_equal(check(&w), 1);
+	end(&w);
+}
+
+static void a_server_that_is_not_authoritative_or_silent_breaks_it(void **state)
+{
+	struct world w = begin();
+
+	(void)state;
+	w.e.server[0].answer[PRT_Q_SOA].is_authoritative = false;
+	assert_int_equal(check(&w), 1);
+	w.e.server[0].answer[PRT_Q_SOA].is_authoritative = true;
+	w.e.server[1].answer[PRT_Q_SOA].err = MSP_ETIMEOUT;
+	assert_int_equal(check(&w), 1);
+	w.rules.min_servers = 1;
+	assert_int_equal(check(&w), 0);
+	w.e.server[0].answer[PRT_Q_SOA].err = MSP_ENET;
+	assert_true(check(&w) > 0); /* nobody is left */
+	end(&w);
+}
+
+static void a_name_server_without_address_breaks_it(void **state)
+{
+	struct world w = begin();
+
+	(void)state;
+	w.e.count = 1; /* ns.other.test. was not found */
+	assert_true(check(&w) > 0 && says(&w, "ns.other.test. has no address"));
+	w.e.count = 2;
+	end(&w);
+}
+
+static void another_ns_rrset_at_a_server_is_fatal_only_when_strict(void **state)
+{
+	struct world w = begin();
+
+	(void)state;
+	serve(&w, 1, PRT_Q_NS, C " 300 NS ns.other.test.", B);
+	assert_int_equal(check(&w), 1);
+	w.rules.strict_ns = false;
+	assert_int_equal(check(&w), 0);
+	assert_int_equal(w.found.count, 1);
+	end(&w);
+}
+
+static void many_signatures_with_one_tag_cost_little(void **state)
+{
+	struct world w = begin();
+	struct prt_answer *a = &w.e.server[0].answer[PRT_Q_DNSKEY];
+	uint64_t before;
+
+	(void)state;
+	for (unsigned i = 0; i < 1000;
+	     i++) { /* each differs, all are wrong, and sort before the good one or after it */
+		uint8_t mem[256];
+		struct msp_span good = a->sigs->rdata[0];
+
+		assert_true(good.len <= sizeof(mem));
+		memcpy(mem, good.ptr, good.len);
+		mem[good.len - 1] ^= (uint8_t)(1 + i % 255);
+		mem[good.len - 2] ^= (uint8_t)(1 + i / 255);
+		T_OK(msp_rrset_add(a->sigs, msp_span(mem, good.len)));
+	}
+	before = msp_key_verify_count();
+	(void)check(&w);
+	assert_true(msp_key_verify_count() - before <= 40);
+	end(&w);
+}
+
+/* --- CDS ------------------------------------------------------------------------------------------------------------
+ */
+
+static void silence_is_no_wish(void **state)
+{
+	struct world w = begin();
+
+	(void)state;
+	assert_int_equal(cds(&w), PRT_ASK_NOTHING);
+	assert_int_equal(w.found.count, 0);
+	end(&w);
+}
+
+static void the_same_cds_everywhere_is_a_wish(void **state)
+{
+	struct world w = begin();
+	struct msp_rrset *want = ds_set(&w, MSP_TYPE_DS, all_three, 3);
+
+	(void)state;
+	serve_cds(&w, 0, all_three, 3, A);
+	serve_cds(&w, 1, all_three, 3, B);
+	assert_int_equal(cds(&w), PRT_ASK_CHANGE); /* a DS for a key that is not there yet is welcome */
+	assert_true(msp_rrset_equal(prt_delegation_ds(&w.asked), want));
+	assert_int_equal(w.inception, INCEPTION);
+	assert_true(msp_rrset_equal(prt_delegation_ns(&w.asked), prt_delegation_ns(&w.present)));
+	msp_rrset_free(&want);
+	end(&w);
+}
+
+static void a_cds_of_what_is_there_asks_for_nothing(void **state)
+{
+	struct world w = begin();
+
+	(void)state;
+	serve_cds(&w, 0, both, 2, A);
+	serve_cds(&w, 1, both, 2, B);
+	assert_int_equal(cds(&w), PRT_ASK_NOTHING);
+	end(&w);
+}
+
+static void cdnskey_alone_is_a_wish_too(void **state)
+{
+	struct world w = begin();
+	struct msp_rrset *want = ds_set(&w, MSP_TYPE_DS, all_three, 3);
+
+	(void)state;
+	serve_cdnskey(&w, 0, all_three, 3, A);
+	serve_cdnskey(&w, 1, all_three, 3, B);
+	assert_int_equal(cds(&w), PRT_ASK_CHANGE);
+	assert_true(msp_rrset_equal(prt_delegation_ds(&w.asked), want));
+	msp_rrset_free(&want);
+	end(&w);
+}
+
+static void cds_and_cdnskey_about_different_keys_must_wait(void **state)
+{
+	struct world w = begin();
+
+	(void)state;
+	for (size_t i = 0; i < 2; i++) {
+		serve_cds(&w, i, all_three, 3, i == 0 ? A : B);
+		serve_cdnskey(&w, i, both, 2, i == 0 ? A : B);
+	}
+	assert_int_equal(cds(&w), PRT_ASK_WAIT);
+	assert_int_equal(w.found.item[0].ede, MSP_EDE_CDS_INCONSISTENT);
+	end(&w);
+}
+
+static void servers_that_differ_must_wait(void **state)
+{
+	struct world w = begin();
+
+	(void)state;
+	serve_cds(&w, 0, all_three, 3, A);
+	serve_cds(&w, 1, both, 2, B);
+	assert_int_equal(cds(&w), PRT_ASK_WAIT);
+	serve(&w, 1, PRT_Q_CDS, NULL, B);
+	assert_int_equal(cds(&w), PRT_ASK_WAIT);
+	end(&w);
+}
+
+static void a_server_that_does_not_answer_must_be_waited_for(void **state)
+{
+	struct world w = begin();
+
+	(void)state;
+	serve_cds(&w, 0, all_three, 3, A);
+	w.e.server[1].answer[PRT_Q_CDS].err = MSP_ETIMEOUT;
+	assert_int_equal(cds(&w), PRT_ASK_WAIT);
+	end(&w);
+}
+
+static void unsigned_or_wrongly_signed_cds_are_refused(void **state)
+{
+	struct world w = begin();
+	struct prt_answer *a = &w.e.server[0].answer[PRT_Q_CDS];
+
+	(void)state;
+	serve_cds(&w, 1, all_three, 3, B);
+	serve_cds(&w, 0, all_three, 3, KEYS);
+	assert_int_equal(cds(&w), PRT_ASK_REFUSED);
+	serve_cds(&w, 0, all_three, 3, NEW); /* a key that no DS names */
+	assert_int_equal(cds(&w), PRT_ASK_REFUSED);
+	serve_cds(&w, 0, all_three, 3, A);
+	a->sigs->rdata[0].len--; /* cut */
+	assert_int_equal(cds(&w), PRT_ASK_REFUSED);
+	a->sigs->rdata[0].len++;
+	assert_int_equal(cds(&w), PRT_ASK_CHANGE);
+	end(&w);
+}
+
+static void the_last_usable_ds_of_a_provider_stays(void **state)
+{
+	struct world w = begin();
+
+	(void)state;
+	serve_cds(&w, 0, a_only, 1, A);
+	serve_cds(&w, 1, a_only, 1, B); /* B would cut off its own branch */
+	assert_int_equal(cds(&w), PRT_ASK_REFUSED);
+	assert_true(says(&w, "ns.other.test."));
+	serve_cds(&w, 0, b_only, 1, A);
+	serve_cds(&w, 1, b_only, 1, B);
+	assert_int_equal(cds(&w), PRT_ASK_REFUSED);
+	assert_true(says(&w, "ns1."));
+	end(&w);
+}
+
+static void older_signatures_than_those_acted_on_must_wait(void **state)
+{
+	struct world w = begin();
+
+	(void)state;
+	serve_cds(&w, 0, all_three, 3, A);
+	serve_cds(&w, 1, all_three, 3, B);
+	w.before = INCEPTION + 1;
+	assert_int_equal(cds(&w), PRT_ASK_WAIT);
+	w.before = INCEPTION;
+	assert_int_equal(cds(&w), PRT_ASK_CHANGE);
+	end(&w);
+}
+
+static void the_delete_sentinel_must_be_alone_and_everywhere(void **state)
+{
+	struct world w = begin();
+
+	(void)state;
+	serve_all(&w, PRT_Q_CDS, C " 300 CDS 0 0 0 00");
+	assert_int_equal(cds(&w), PRT_ASK_DELETE);
+	assert_null(prt_delegation_ds(&w.asked));
+	serve(&w, 1, PRT_Q_CDS, NULL, B);
+	assert_int_equal(cds(&w), PRT_ASK_WAIT);
+	serve_all(&w, PRT_Q_CDS, C " 300 CDS 0 0 0 00\n" C " 300 CDS 1 13 2 " DIGEST_1);
+	assert_int_equal(cds(&w), PRT_ASK_REFUSED);
+	serve_all(&w, PRT_Q_CDS, C " 300 CDS 0 0 0 00");
+	serve_all(&w, PRT_Q_CDNSKEY, C " 300 CDNSKEY 0 3 0 AA==");
+	assert_int_equal(cds(&w), PRT_ASK_DELETE);
+	serve_cdnskey(&w, 0, both, 2, A);
+	serve_cdnskey(&w, 1, both, 2, B);
+	assert_int_equal(cds(&w), PRT_ASK_REFUSED);
+	serve_all(&w, PRT_Q_CDNSKEY, NULL);
+	serve_all(&w, PRT_Q_CDS, C " 300 CDS 0 0 0 0000"); /* nearly */
+	assert_int_equal(cds(&w), PRT_ASK_REFUSED);
+	end(&w);
+}
+
+static void digests_that_are_not_taken_are_left_out(void **state)
+{
+	struct world w = begin();
+
+	(void)state;
+	serve_all(&w, PRT_Q_CDS, C " 300 CDS 1 13 1 D4B7D520E7BB5F0F67674A0CCEB1E3E0614B93C4");
+	assert_int_equal(cds(&w), PRT_ASK_REFUSED);
+	assert_true(says(&w, "no digest"));
+	end(&w);
+}
+
+static void a_child_without_ds_only_agrees_with_itself(void **state)
+{
+	struct world w = begin();
+
+	(void)state;
+	T_OK(prt_delegation_put(&w.present, &w.child, MSP_TYPE_DS, NULL));
+	serve_cds(&w, 0, both, 2, A);
+	serve_cds(&w, 1, both, 2, B);
+	assert_int_equal(cds(&w), PRT_ASK_CHANGE);
+	assert_int_equal(prt_delegation_ds(&w.asked)->ttl, 3600);
+	serve_cds(&w, 0, a_only, 1, A);
+	serve_cds(&w, 1, a_only, 1, B);
+	assert_int_equal(cds(&w), PRT_ASK_REFUSED); /* B's server would be bogus at once */
+	end(&w);
+}
+
+/* --- CSYNC ----------------------------------------------------------------------------------------------------------
+ */
+
+#define NEW_NS C " 300 NS ns1." C "\n" C " 300 NS ns2." C "\n" C " 300 NS ns.other.test."
+
+/* The child names a third server, below itself; all answer for it. */
+static struct world begin_sync(const char *csync_rdata)
+{
+	struct world w = begin();
+	struct prt_evidence more;
+	char line[256];
+
+	snprintf(line, sizeof(line), C " 300 CSYNC %s", csync_rdata);
+	T_OK(prt_evidence_new(&w.child, 3, &more));
+	memcpy(more.server, w.e.server, 2 * sizeof(*more.server));
+	w.e.count = 0;
+	prt_evidence_fini(&w.e);
+	w.e = more;
+	w.e.server[2].host = t_name("ns2." C);
+	T_OK(msp_addr_parse("198.41.0.6", 53, &w.e.server[2].addr));
+	serve_keys(&w, 2, both, 2, B);
+	for (size_t i = 0; i < 3; i++) {
+		unsigned key = i == 0 ? A : B;
+
+		serve(&w, i, PRT_Q_SOA, SOA_SET, key);
+		serve(&w, i, PRT_Q_SOA_AGAIN, SOA_SET, key);
+		serve(&w, i, PRT_Q_NS, NEW_NS, key);
+		serve(&w, i, PRT_Q_CSYNC, line, key);
+		address(&w, i, "ns1." C, "ns1." C " 300 A 198.41.0.4", NULL);
+		address(&w, i, "ns2." C, "ns2." C " 300 A 198.41.0.6", "ns2." C " 300 AAAA 2001:503:ba3e::2:30");
+	}
+	return w;
+}
+
+static void csync_brings_servers_and_their_addresses(void **state)
+{
+	struct world w = begin_sync("0 1 NS A AAAA");
+	struct msp_name ns1 = t_name("ns1." C), ns2 = t_name("ns2." C);
+
+	(void)state;
+	if (csync(&w) != PRT_ASK_CHANGE)
+		fail_msg("%d %s", w.ask, w.found.item[0].why.text);
+	assert_int_equal(prt_delegation_ns(&w.asked)->count, 3);
+	assert_non_null(prt_delegation_get(&w.asked, &ns2, MSP_TYPE_A));
+	assert_non_null(prt_delegation_get(&w.asked, &ns2, MSP_TYPE_AAAA));
+	assert_non_null(prt_delegation_get(&w.asked, &ns1, MSP_TYPE_A));
+	assert_true(msp_rrset_equal(prt_delegation_ds(&w.asked), prt_delegation_ds(&w.present)));
+	end(&w);
+}
+
+static void a_server_below_the_child_needs_the_address_bits(void **state)
+{
+	struct world w = begin_sync("0 1 NS");
+
+	(void)state;
+	assert_int_equal(csync(&w), PRT_ASK_REFUSED);
+	assert_true(says(&w, "ns2.child.example. is below"));
+	end(&w);
+}
+
+static void glue_is_not_lost_by_a_denial_that_nobody_proved(void **state)
+{
+	struct world w = begin_sync("0 1 A AAAA");
+	struct msp_name ns1 = t_name("ns1." C);
+
+	(void)state;
+	w.rules.strict_ns = false;
+	for (size_t i = 0; i < 3; i++)
+		put_answer(&w, &w.e.server[i].at[0].a, NULL, A);
+	assert_int_equal(csync(&w), PRT_ASK_NOTHING);
+	assert_non_null(prt_delegation_get(&w.present, &ns1, MSP_TYPE_A));
+	end(&w);
+}
+
+static void what_csync_may_not_say_is_refused(void **state)
+{
+	static const char *const bad[] = { "0 5 NS", "0 8 NS", "0 1 NS MX", "0 1 DNSKEY", "0 32769 NS" };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		struct world w = begin_sync(bad[i]);
+
+		if (csync(&w) != PRT_ASK_REFUSED)
+			fail_msg("%s", bad[i]);
+		end(&w);
+	}
+}
+
+static void without_immediate_a_human_decides(void **state)
+{
+	struct world w = begin_sync("0 0 NS A AAAA");
+
+	(void)state;
+	assert_int_equal(csync(&w), PRT_ASK_HUMAN);
+	assert_int_equal(prt_delegation_ns(&w.asked)->count, 3);
+	end(&w);
+}
+
+static void soaminimum_waits_for_every_server(void **state)
+{
+	struct world w = begin_sync("8 3 NS A AAAA");
+
+	(void)state;
+	assert_int_equal(csync(&w), PRT_ASK_WAIT);
+	for (size_t i = 0; i < 3; i++) {
+		serve(&w, i, PRT_Q_SOA, C " 300 SOA ns1." C " h.test. 8 1 2 3 4", i == 0 ? A : B);
+		serve(&w, i, PRT_Q_SOA_AGAIN, C " 300 SOA ns1." C " h.test. 8 1 2 3 4", i == 0 ? A : B);
+	}
+	assert_int_equal(csync(&w), PRT_ASK_CHANGE);
+	end(&w);
+}
+
+static void a_zone_that_changed_meanwhile_must_wait(void **state)
+{
+	struct world w = begin_sync("0 1 NS A AAAA");
+
+	(void)state;
+	serve(&w, 1, PRT_Q_SOA_AGAIN, C " 300 SOA ns1." C " h.test. 9 1 2 3 4", B);
+	assert_int_equal(csync(&w), PRT_ASK_WAIT);
+	end(&w);
+}
+
+static void unsigned_data_is_never_copied(void **state)
+{
+	struct world w = begin_sync("0 1 NS A AAAA");
+
+	(void)state;
+	serve(&w, 1, PRT_Q_NS, NEW_NS, KEYS);
+	assert_int_equal(csync(&w), PRT_ASK_REFUSED);
+	serve(&w, 1, PRT_Q_NS, NEW_NS, B);
+	put_answer(&w, &w.e.server[2].at[1].a, t_rrset("ns2." C " 300 A 198.41.0.6"), KEYS);
+	assert_int_equal(csync(&w), PRT_ASK_REFUSED);
+	put_answer(&w, &w.e.server[2].at[1].a, t_rrset("ns2." C " 300 A 198.41.0.6"), B);
+	serve(&w, 1, PRT_Q_CSYNC, C " 300 CSYNC 0 1 NS A AAAA", KEYS);
+	assert_int_equal(csync(&w), PRT_ASK_REFUSED);
+	end(&w);
+}
+
+static void servers_with_different_data_must_be_waited_for(void **state)
+{
+	struct world w = begin_sync("0 1 NS A AAAA");
+
+	(void)state;
+	serve(&w, 2, PRT_Q_NS, NS_SET, B);
+	assert_int_equal(csync(&w), PRT_ASK_WAIT);
+	serve(&w, 2, PRT_Q_NS, NEW_NS, B);
+	put_answer(&w, &w.e.server[0].at[1].a, t_rrset("ns2." C " 300 A 198.41.0.7"), A);
+	assert_int_equal(csync(&w), PRT_ASK_WAIT);
+	serve(&w, 0, PRT_Q_CSYNC, C " 300 CSYNC 0 1 NS", A);
+	assert_int_equal(csync(&w), PRT_ASK_WAIT);
+	end(&w);
+}
+
+static void two_csync_or_none_ask_for_nothing_that_is_done(void **state)
+{
+	struct world w = begin_sync("0 1 NS A AAAA");
+
+	(void)state;
+	serve(&w, 0, PRT_Q_CSYNC, C " 300 CSYNC 0 1 NS\n" C " 300 CSYNC 0 1 A", A);
+	assert_int_equal(csync(&w), PRT_ASK_REFUSED);
+	serve(&w, 0, PRT_Q_CSYNC, NULL, A);
+	assert_int_equal(csync(&w), PRT_ASK_REFUSED);
+	end(&w);
+}
+
+static void an_insecure_child_has_no_csync(void **state)
+{
+	struct world w = begin_sync("0 1 NS A AAAA");
+
+	(void)state;
+	T_OK(prt_delegation_put(&w.present, &w.child, MSP_TYPE_DS, NULL));
+	assert_int_equal(csync(&w), PRT_ASK_REFUSED);
+	end(&w);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(what_is_there_works),
+		cmocka_unit_test(each_server_needs_a_ds_of_its_own_signing_key),
+		cmocka_unit_test(signatures_that_are_over_prove_nothing),
+		cmocka_unit_test(a_server_that_is_not_authoritative_or_silent_breaks_it),
+		cmocka_unit_test(a_name_server_without_address_breaks_it),
+		cmocka_unit_test(another_ns_rrset_at_a_server_is_fatal_only_when_strict),
+		cmocka_unit_test(many_signatures_with_one_tag_cost_little),
+		cmocka_unit_test(silence_is_no_wish),
+		cmocka_unit_test(the_same_cds_everywhere_is_a_wish),
+		cmocka_unit_test(a_cds_of_what_is_there_asks_for_nothing),
+		cmocka_unit_test(cdnskey_alone_is_a_wish_too),
+		cmocka_unit_test(cds_and_cdnskey_about_different_keys_must_wait),
+		cmocka_unit_test(servers_that_differ_must_wait),
+		cmocka_unit_test(a_server_that_does_not_answer_must_be_waited_for),
+		cmocka_unit_test(unsigned_or_wrongly_signed_cds_are_refused),
+		cmocka_unit_test(the_last_usable_ds_of_a_provider_stays),
+		cmocka_unit_test(older_signatures_than_those_acted_on_must_wait),
+		cmocka_unit_test(the_delete_sentinel_must_be_alone_and_everywhere),
+		cmocka_unit_test(digests_that_are_not_taken_are_left_out),
+		cmocka_unit_test(a_child_without_ds_only_agrees_with_itself),
+		cmocka_unit_test(csync_brings_servers_and_their_addresses),
+		cmocka_unit_test(a_server_below_the_child_needs_the_address_bits),
+		cmocka_unit_test(glue_is_not_lost_by_a_denial_that_nobody_proved),
+		cmocka_unit_test(what_csync_may_not_say_is_refused),
+		cmocka_unit_test(without_immediate_a_human_decides),
+		cmocka_unit_test(soaminimum_waits_for_every_server),
+		cmocka_unit_test(a_zone_that_changed_meanwhile_must_wait),
+		cmocka_unit_test(unsigned_data_is_never_copied),
+		cmocka_unit_test(servers_with_different_data_must_be_waited_for),
+		cmocka_unit_test(two_csync_or_none_ask_for_nothing_that_is_done),
+		cmocka_unit_test(an_insecure_child_has_no_csync),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
