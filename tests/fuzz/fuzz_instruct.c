@@ -10,6 +10,7 @@
 #include <msproto/wire/text.h>
 
 #include <stdlib.h>
+#include <string.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
@@ -75,6 +76,27 @@ static void check_held(const struct cmb_owner *owner, const struct cmb_contrib *
 	cmb_apex_fini(&merged);
 }
 
+/* Most keys may change everything; what the scope is comes from the message, so that the fuzzer finds both. */
+static uint32_t scope_of(const struct msp_msg *m)
+{
+	return (m->id & 1) == 0 ? CMB_SCOPE_ALL : m->id >> 1;
+}
+
+static void check_scope(const struct cmb_contrib *before, const struct cmb_contrib *after, uint32_t scope)
+{
+	for (size_t i = 0; i < after->count; i++) {
+		const struct cmb_contrib_entry *e = &after->entry[i];
+
+		CHECK((scope >> e->slot & 1) != 0 ||
+		      cmb_rrset_same(e->set, cmb_contrib_get(before, &e->originator, e->slot)));
+	}
+	for (size_t i = 0; i < before->count; i++) {
+		const struct cmb_contrib_entry *e = &before->entry[i];
+
+		CHECK((scope >> e->slot & 1) != 0 || cmb_contrib_get(after, &e->originator, e->slot) != NULL);
+	}
+}
+
 static void one(struct msp_span octets, const struct cmb_owner *owner, const struct cmb_policy *policy,
 		const struct cmb_rules *rules, struct cmb_contrib *held)
 {
@@ -83,10 +105,12 @@ static void one(struct msp_span octets, const struct cmb_owner *owner, const str
 		.msg = &m, .rules = rules, .owner = owner, .policy = policy, .held = held, .scratch = &scratch
 	};
 	struct cmb_verdict v;
+	char line[64];
 
 	if (msp_msg_parse(octets, &scratch, &m, NULL) != MSP_OK || m.opcode != MSP_OPCODE_UPDATE ||
 	    msp_update_check(&m, NULL) != MSP_OK)
 		return;
+	in.scope = scope_of(&m);
 	CHECK(cmb_instruct(&in, &v) == MSP_OK);
 	CHECK((v.rcode == MSP_RCODE_NOERROR) == (v.rule == NULL));
 	CHECK(v.rcode == MSP_RCODE_NOERROR || !v.changed);
@@ -94,6 +118,9 @@ static void one(struct msp_span octets, const struct cmb_owner *owner, const str
 		CHECK(v.result.count == 0);
 		return;
 	}
+	check_scope(held, &v.result, in.scope);
+	cmb_instruct_tell(held, &v.result, &v.originator, line, sizeof(line));
+	CHECK(line[0] != '\0' && strlen(line) < sizeof(line));
 	cmb_contrib_fini(held);
 	*held = v.result;
 	check_held(owner, held, policy, rules);

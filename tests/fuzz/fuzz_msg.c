@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* A message that parses can be written again record by record, and what was written parses to the same records. */
+/*
+ * A message that parses can be written again record by record, and what was written parses to the same records. Framing
+ * a message and walking it finds what parsing it finds, be that records or an error.
+ */
 #undef NDEBUG /* the property is checked in every build */
 #include <assert.h>
 #include <stdlib.h>
@@ -62,6 +65,39 @@ static void check_promises(const struct msp_msg *m)
 	assert(pos == m->edns.options.len);
 }
 
+/* Each record alone, without memory of the one before. */
+static bool walk_finds_the_same(const struct msp_msg *m, enum msp_section section)
+{
+	struct msp_msg_it it;
+	struct msp_rr in_order, alone;
+	struct msp_rd rd;
+
+	msp_msg_it_init(&it, m, section, &scratch_a);
+	rd = it.rd;
+	while (msp_msg_next(&it, &in_order)) {
+		msp_rr_read(&rd, &scratch_b, &alone);
+		assert(rd.err == MSP_OK && rd.pos == it.rd.pos);
+		assert(msp_name_same(&in_order.owner, &alone.owner) && in_order.type == alone.type);
+		assert(msp_span_equal(in_order.rdata, alone.rdata));
+	}
+	return it.rd.err == MSP_OK;
+}
+
+static void check_frame(struct msp_span raw, enum msp_err parsed, const struct msp_msg *whole)
+{
+	struct msp_msg m;
+	bool is_good = true;
+
+	if (msp_msg_frame(raw, &scratch_a, &m, NULL) != MSP_OK) {
+		assert(parsed != MSP_OK);
+		return;
+	}
+	for (int s = MSP_SEC_ANSWER; s <= MSP_SEC_ADDITIONAL; s++)
+		is_good = walk_finds_the_same(&m, (enum msp_section)s) && is_good;
+	assert(is_good == (parsed == MSP_OK));
+	assert(!is_good || (m.tsig_at == whole->tsig_at && m.sig0_at == whole->sig0_at && m.rcode == whole->rcode));
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
 	struct msp_msg a, b;
@@ -69,6 +105,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	struct msp_span raw;
 	struct msp_msgw w;
 
+	check_frame(msp_span(data, len), msp_msg_parse(msp_span(data, len), &scratch_b, &a, NULL), &a);
 	if (msp_msg_parse(msp_span(data, len), &scratch_a, &a, &why) != MSP_OK) {
 		if (len < MSP_HEADER_LEN)
 			return 0;

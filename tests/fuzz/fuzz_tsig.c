@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * A message as received, taken as request and as answer. And whatever parses and is not signed yet: signed by us it
- * must verify, as request, as first answer and as later answer, and must not once an octet has changed.
+ * must verify, as request, as first answer and as later answer, and must not once an octet has changed. Signed in
+ * pieces it gets the same record as in one.
  */
 #include <msproto/auth/tsig.h>
 
@@ -90,14 +91,27 @@ static void check_received(const struct msp_msg *m)
 	}
 }
 
+/* `whole` is what signing m by the context `server` has made; m's first octet says where to cut. */
+static void check_pieces(struct msp_tsig_ctx server, const struct msp_msg *m, struct msp_span whole)
+{
+	size_t len = 0, cut = MSP_HEADER_LEN + m->raw.ptr[0] % (m->raw.len - MSP_HEADER_LEN + 1);
+	struct msp_span part[2] = { msp_span(m->raw.ptr, cut), msp_span(m->raw.ptr + cut, m->raw.len - cut) };
+	uint8_t rr[MSP_TSIG_RR_MAX];
+
+	CHECK(msp_tsig_sign_parts(&server, now, part, 2, m->id, rr, &len, sizeof(rr)) == MSP_OK);
+	CHECK(len == whole.len - m->raw.len && memcmp(rr, whole.ptr + m->raw.len, len) == 0);
+}
+
 static void check_answer(struct msp_tsig_ctx *server, struct msp_tsig_ctx *client, const struct msp_msg *m)
 {
+	struct msp_tsig_ctx before = *server;
 	size_t len = m->raw.len;
 	struct msp_msg signed_m;
 
 	memcpy(out, m->raw.ptr, len);
 	if (msp_tsig_sign_response(server, now, out, &len, sizeof(out)) != MSP_OK)
 		abort();
+	check_pieces(before, m, msp_span(out, len));
 	if (msp_msg_parse(msp_span(out, len), &scratch, &signed_m, NULL) != MSP_OK ||
 	    msp_tsig_verify_response(client, &signed_m, false, now, NULL) != MSP_OK)
 		abort();

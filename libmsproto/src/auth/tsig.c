@@ -146,32 +146,37 @@ static void mac_add_wr(EVP_MAC_CTX **mac, const struct msp_wr *wr)
 	mac_add(mac, msp_span(wr->base, wr->pos));
 }
 
+static void put_u16(uint8_t *at, uint16_t v)
+{
+	struct msp_wr wr;
+
+	msp_wr_init(&wr, at, 2);
+	msp_wr_u16(&wr, v);
+}
+
 /* The MAC of the message before: length and octets as they were sent (RFC 8945 4.3.1). */
 static void mac_add_prior(EVP_MAC_CTX **mac, struct msp_span prior)
 {
-	uint8_t oct[2];
-	struct msp_wr wr;
+	uint8_t len[2];
 
-	msp_wr_init(&wr, oct, sizeof(oct));
-	msp_wr_u16(&wr, (uint16_t)prior.len);
-	mac_add_wr(mac, &wr);
+	put_u16(len, (uint16_t)prior.len);
+	mac_add(mac, msp_span(len, sizeof(len)));
 	mac_add(mac, prior);
 }
 
 /* The message without its TSIG record: original ID, ARCOUNT without the TSIG (RFC 8945 4.3.2). */
-static void mac_add_message(EVP_MAC_CTX **mac, struct msp_span message, uint16_t original_id, uint16_t arcount)
+static void mac_add_message(EVP_MAC_CTX **mac, const struct msp_span *part, size_t count, uint16_t original_id,
+			    uint16_t arcount)
 {
-	uint8_t oct[2];
-	struct msp_wr wr;
+	uint8_t header[MSP_HEADER_LEN];
 
-	msp_wr_init(&wr, oct, sizeof(oct));
-	msp_wr_u16(&wr, original_id);
-	mac_add_wr(mac, &wr);
-	mac_add(mac, msp_span(message.ptr + 2, ARCOUNT_AT - 2));
-	msp_wr_init(&wr, oct, sizeof(oct));
-	msp_wr_u16(&wr, arcount);
-	mac_add_wr(mac, &wr);
-	mac_add(mac, msp_span(message.ptr + MSP_HEADER_LEN, message.len - MSP_HEADER_LEN));
+	memcpy(header, part[0].ptr, MSP_HEADER_LEN);
+	put_u16(header, original_id);
+	put_u16(header + ARCOUNT_AT, arcount);
+	mac_add(mac, msp_span(header, sizeof(header)));
+	mac_add(mac, msp_span(part[0].ptr + MSP_HEADER_LEN, part[0].len - MSP_HEADER_LEN));
+	for (size_t i = 1; i < count; i++)
+		mac_add(mac, part[i]);
 }
 
 /* All TSIG variables (RFC 8945 4.3.3), or the timers only for the later messages of a stream (5.3.1). */
@@ -245,33 +250,40 @@ static enum msp_err read_tsig(const struct msp_msg *m, struct tsig *t)
 	return type == MSP_TYPE_TSIG && cls == MSP_CLASS_ANY && ttl == 0 ? MSP_OK : MSP_EFORMAT;
 }
 
-static enum msp_err write_tsig(const struct tsig *t, uint8_t *msg, size_t *len, size_t cap, uint16_t arcount)
+/* The record, at the writer's position. */
+static void write_record(const struct tsig *t, struct msp_wr *wr)
+{
+	size_t rdlen_at;
+
+	msp_wr_octets(wr, msp_name_span(&t->key));
+	msp_wr_u16(wr, MSP_TYPE_TSIG);
+	msp_wr_u16(wr, MSP_CLASS_ANY);
+	msp_wr_u32(wr, 0);
+	rdlen_at = wr->pos;
+	msp_wr_u16(wr, 0);
+	msp_wr_octets(wr, msp_name_span(&t->alg));
+	msp_wr_u48(wr, t->time_s);
+	msp_wr_u16(wr, t->fudge_s);
+	msp_wr_u16(wr, (uint16_t)t->mac.len);
+	msp_wr_octets(wr, t->mac);
+	msp_wr_u16(wr, t->original_id);
+	msp_wr_u16(wr, t->error);
+	msp_wr_u16(wr, (uint16_t)t->other.len);
+	msp_wr_octets(wr, t->other);
+	msp_wr_patch_u16(wr, rdlen_at, (uint16_t)(wr->pos - rdlen_at - 2));
+}
+
+static enum msp_err append_record(const struct tsig *t, uint8_t *msg, size_t *len, size_t cap, uint16_t arcount)
 {
 	struct msp_wr wr;
-	size_t rdlen_at;
 
 	if (arcount == UINT16_MAX)
 		return MSP_ENOSPACE;
 	msp_wr_init(&wr, msg, cap < MSP_MSG_MAX ? cap : MSP_MSG_MAX);
 	wr.pos = *len;
-	msp_wr_octets(&wr, msp_name_span(&t->key));
-	msp_wr_u16(&wr, MSP_TYPE_TSIG);
-	msp_wr_u16(&wr, MSP_CLASS_ANY);
-	msp_wr_u32(&wr, 0);
-	rdlen_at = wr.pos;
-	msp_wr_u16(&wr, 0);
-	msp_wr_octets(&wr, msp_name_span(&t->alg));
-	msp_wr_u48(&wr, t->time_s);
-	msp_wr_u16(&wr, t->fudge_s);
-	msp_wr_u16(&wr, (uint16_t)t->mac.len);
-	msp_wr_octets(&wr, t->mac);
-	msp_wr_u16(&wr, t->original_id);
-	msp_wr_u16(&wr, t->error);
-	msp_wr_u16(&wr, (uint16_t)t->other.len);
-	msp_wr_octets(&wr, t->other);
+	write_record(t, &wr);
 	if (wr.err != MSP_OK)
 		return wr.err;
-	msp_wr_patch_u16(&wr, rdlen_at, (uint16_t)(wr.pos - rdlen_at - 2));
 	msp_wr_patch_u16(&wr, ARCOUNT_AT, (uint16_t)(arcount + 1));
 	*len = wr.pos;
 	return MSP_OK;
@@ -310,24 +322,35 @@ void msp_tsig_ctx_fini(struct msp_tsig_ctx *ctx)
 	memset(ctx, 0, sizeof(*ctx));
 }
 
-/* MAC over [prior] message variables, put into mac and the record appended. */
-static enum msp_err sign(const struct msp_tsig_key *key, struct tsig *t, struct msp_span prior, bool timers_only,
-			 uint8_t mac[MSP_TSIG_MAC_MAX], size_t *mac_len, uint8_t *msg, size_t *len, size_t cap)
+/* MAC over [prior] message variables, put into mac and t. */
+static enum msp_err compute(const struct msp_tsig_key *key, struct tsig *t, struct msp_span prior,
+			    const struct msp_span *part, size_t count, uint16_t arcount, bool timers_only,
+			    uint8_t mac[MSP_TSIG_MAC_MAX])
 {
 	EVP_MAC_CTX *run = EVP_MAC_CTX_dup(key->keyed);
+	size_t mac_len = 0;
+	enum msp_err err;
+
+	if (prior.len != 0)
+		mac_add_prior(&run, prior);
+	mac_add_message(&run, part, count, t->original_id, arcount);
+	mac_add_variables(&run, t, timers_only);
+	err = mac_finish(&run, mac, &mac_len);
+	t->mac = msp_span(mac, mac_len);
+	return err;
+}
+
+/* The same for a message in one piece, the record appended. */
+static enum msp_err sign(const struct msp_tsig_key *key, struct tsig *t, struct msp_span prior, bool timers_only,
+			 uint8_t mac[MSP_TSIG_MAC_MAX], uint8_t *msg, size_t *len, size_t cap)
+{
+	struct msp_span whole = msp_span(msg, *len);
 	uint16_t id, arcount;
 	enum msp_err err;
 
 	read_id_arcount(msg, *len, &id, &arcount);
-	if (prior.len != 0)
-		mac_add_prior(&run, prior);
-	mac_add_message(&run, msp_span(msg, *len), t->original_id, arcount);
-	mac_add_variables(&run, t, timers_only);
-	err = mac_finish(&run, mac, mac_len);
-	if (err != MSP_OK)
-		return err;
-	t->mac = msp_span(mac, *mac_len);
-	return write_tsig(t, msg, len, cap, arcount);
+	err = compute(key, t, prior, &whole, 1, arcount, timers_only, mac);
+	return err == MSP_OK ? append_record(t, msg, len, cap, arcount) : err;
 }
 
 enum msp_err msp_tsig_sign_request(const struct msp_tsig_key *key, struct msp_wall now, uint8_t *msg, size_t *len,
@@ -335,12 +358,23 @@ enum msp_err msp_tsig_sign_request(const struct msp_tsig_key *key, struct msp_wa
 {
 	uint16_t id, arcount;
 	struct tsig t;
+	enum msp_err err;
 
 	memset(ctx, 0, sizeof(*ctx));
 	read_id_arcount(msg, *len, &id, &arcount);
 	t = new_tsig(key, now, id);
 	ctx->key = key;
-	return sign(key, &t, msp_span(NULL, 0), false, ctx->mac, &ctx->mac_len, msg, len, cap);
+	err = sign(key, &t, msp_span(NULL, 0), false, ctx->mac, msg, len, cap);
+	ctx->mac_len = t.mac.len;
+	return err;
+}
+
+/* The answer message went out with this MAC. Nothing was changed before: a caller may try a smaller message again. */
+static void signed_with(struct msp_tsig_ctx *ctx, struct msp_span mac)
+{
+	memcpy(ctx->mac, mac.ptr, mac.len);
+	ctx->mac_len = mac.len;
+	ctx->first_done = true;
 }
 
 enum msp_err msp_tsig_sign_response(struct msp_tsig_ctx *ctx, struct msp_wall now, uint8_t *msg, size_t *len,
@@ -349,17 +383,38 @@ enum msp_err msp_tsig_sign_response(struct msp_tsig_ctx *ctx, struct msp_wall no
 	uint8_t mac[MSP_TSIG_MAC_MAX];
 	uint16_t id, arcount;
 	struct tsig t;
-	size_t mac_len;
 	enum msp_err err;
 
 	read_id_arcount(msg, *len, &id, &arcount);
 	t = new_tsig(ctx->key, now, id);
-	err = sign(ctx->key, &t, msp_span(ctx->mac, ctx->mac_len), ctx->first_done, mac, &mac_len, msg, len, cap);
+	err = sign(ctx->key, &t, msp_span(ctx->mac, ctx->mac_len), ctx->first_done, mac, msg, len, cap);
+	if (err == MSP_OK)
+		signed_with(ctx, t.mac);
+	return err;
+}
+
+enum msp_err msp_tsig_sign_parts(struct msp_tsig_ctx *ctx, struct msp_wall now, const struct msp_span *part,
+				 size_t count, uint16_t id_original, uint8_t *rr, size_t *len, size_t cap)
+{
+	uint8_t mac[MSP_TSIG_MAC_MAX];
+	uint16_t id, arcount;
+	struct msp_wr wr;
+	struct tsig t = new_tsig(ctx->key, now, id_original);
+	enum msp_err err;
+
+	assert(count > 0);
+	read_id_arcount(part[0].ptr, part[0].len, &id, &arcount);
+	if (arcount == UINT16_MAX)
+		return MSP_ENOSPACE;
+	err = compute(ctx->key, &t, msp_span(ctx->mac, ctx->mac_len), part, count, arcount, ctx->first_done, mac);
 	if (err != MSP_OK)
-		return err; /* ctx as before: the caller may make the message smaller and try again */
-	memcpy(ctx->mac, mac, mac_len);
-	ctx->mac_len = mac_len;
-	ctx->first_done = true;
+		return err;
+	msp_wr_init(&wr, rr, cap);
+	write_record(&t, &wr);
+	if (wr.err != MSP_OK)
+		return wr.err;
+	*len = wr.pos;
+	signed_with(ctx, t.mac);
 	return MSP_OK;
 }
 
@@ -370,7 +425,6 @@ enum msp_err msp_tsig_sign_error(const struct msp_msg *req, const struct msp_tsi
 	struct tsig t, in;
 	struct msp_wr wr;
 	uint16_t id, arcount;
-	size_t mac_len;
 	enum msp_err err = read_tsig(req, &in);
 
 	if (err != MSP_OK)
@@ -383,7 +437,7 @@ enum msp_err msp_tsig_sign_error(const struct msp_msg *req, const struct msp_tsi
 	if (error == MSP_TSIG_BADKEY || error == MSP_TSIG_BADSIG) {
 		t.time_s = (uint64_t)now.s & TIME_MASK;
 		t.fudge_s = MSP_TSIG_FUDGE_S;
-		return write_tsig(&t, msg, len, cap, arcount);
+		return append_record(&t, msg, len, cap, arcount);
 	}
 	/* BADTIME: the client's time stays in the field, ours goes into Other Data (RFC 8945 5.2.3). */
 	if (error == MSP_TSIG_BADTIME) {
@@ -392,7 +446,7 @@ enum msp_err msp_tsig_sign_error(const struct msp_msg *req, const struct msp_tsi
 		t.other = msp_wr_span(&wr);
 	}
 	assert(key != NULL);
-	return sign(key, &t, in.mac, false, mac, &mac_len, msg, len, cap);
+	return sign(key, &t, in.mac, false, mac, msg, len, cap);
 }
 
 /* --- verifying -------------------------------------------------------------------------------------------------- */
@@ -415,12 +469,12 @@ static bool is_in_time(const struct tsig *t, struct msp_wall now)
 /* Finishes *run, into which prior MAC and earlier messages went, with m; compares what the sender sent of the MAC. */
 static enum msp_err check_mac(EVP_MAC_CTX **run, const struct msp_msg *m, const struct tsig *t, bool timers_only)
 {
+	struct msp_span unsigned_part = msp_span(m->raw.ptr, m->tsig_at);
 	uint8_t mac[MSP_TSIG_MAC_MAX];
 	size_t len = 0;
 	enum msp_err err;
 
-	mac_add_message(run, msp_span(m->raw.ptr, m->tsig_at), t->original_id,
-			(uint16_t)(m->count[MSP_SEC_ADDITIONAL] - 1));
+	mac_add_message(run, &unsigned_part, 1, t->original_id, (uint16_t)(m->count[MSP_SEC_ADDITIONAL] - 1));
 	mac_add_variables(run, t, timers_only);
 	err = mac_finish(run, mac, &len);
 	if (err != MSP_OK)

@@ -9,8 +9,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#define WRITE_MAX  4096 /* octets of a line as written; POSIX makes writes up to PIPE_BUF to a pipe whole */
-#define PREFIX_MAX 32   /* of which for priority, time stamp and newline */
+#define WRITE_MAX MSP_LOG_LINE_MAX /* octets of a line as written; POSIX makes writes up to PIPE_BUF to a pipe whole   \
+				    */
+#define PREFIX_MAX 32              /* of which for priority, time stamp and newline */
 #define LINE_MAX_  (WRITE_MAX - PREFIX_MAX)
 #define OCTETS_MAX 64 /* octets of a MSP_FIELD_OCTETS that are printed */
 
@@ -138,13 +139,36 @@ void msp_log_write(const struct msp_log *log, enum msp_log_level level, const ch
 	log->sink(log->arg, level, l.text);
 }
 
-/* One write(2) a line, so that lines of several processes on one pipe do not mix. A log that is blocked is dropped. */
-static void write_stderr(enum msp_log_level level, const char *stamp, const char *line)
+/* One write(2), so that lines of several processes on one pipe do not mix. A log that is blocked is dropped. */
+static void write_stderr(const char *text, size_t len)
+{
+	ssize_t n;
+
+	do
+		n = write(STDERR_FILENO, text, len);
+	while (n < 0 && errno == EINTR);
+}
+
+static void flush(struct msp_log_gathered *g)
+{
+	if (g->len > 0)
+		write_stderr(g->text, g->len);
+	g->len = 0;
+}
+
+static void gather(struct msp_log_gathered *g, const char *line, size_t len)
+{
+	if (g->len + len > sizeof(g->text))
+		flush(g);
+	memcpy(g->text + g->len, line, len);
+	g->len += len;
+}
+
+static void put_stderr(struct msp_log_gathered *g, enum msp_log_level level, const char *stamp, const char *line)
 {
 	char out[WRITE_MAX + 1];
 	int priority = 3 + (int)level; /* syslog(3): LOG_ERR 3 .. LOG_DEBUG 7 */
 	int len = snprintf(out, sizeof(out), "<%d>%s%s\n", priority, stamp, line);
-	ssize_t n;
 
 	if (len < 0)
 		return;
@@ -152,15 +176,18 @@ static void write_stderr(enum msp_log_level level, const char *stamp, const char
 		len = WRITE_MAX;
 		out[len - 1] = '\n';
 	}
-	do
-		n = write(STDERR_FILENO, out, (size_t)len);
-	while (n < 0 && errno == EINTR);
+	if (g == NULL) {
+		write_stderr(out, (size_t)len);
+		return;
+	}
+	gather(g, out, (size_t)len);
+	if (level == MSP_LOG_ERROR)
+		flush(g);
 }
 
 static void sink_stderr(void *arg, enum msp_log_level level, const char *line)
 {
-	(void)arg;
-	write_stderr(level, "", line);
+	put_stderr(arg, level, "", line);
 }
 
 static void sink_stderr_stamp(void *arg, enum msp_log_level level, const char *line)
@@ -169,15 +196,27 @@ static void sink_stderr_stamp(void *arg, enum msp_log_level level, const char *l
 	char stamp[PREFIX_MAX];
 	struct tm tm;
 
-	(void)arg;
 	if (gmtime_r(&now, &tm) == NULL || strftime(stamp, sizeof(stamp), "%Y-%m-%dT%H:%M:%SZ ", &tm) == 0)
 		stamp[0] = '\0';
-	write_stderr(level, stamp, line);
+	put_stderr(arg, level, stamp, line);
 }
 
 void msp_log_init_stderr(struct msp_log *log, enum msp_log_level level, bool stamp)
 {
 	*log = (struct msp_log){ .level = level, .sink = stamp ? sink_stderr_stamp : sink_stderr };
+}
+
+void msp_log_gather(struct msp_log *log, struct msp_log_gathered *g)
+{
+	msp_log_flush(log);
+	log->gathered = g;
+	log->arg = g;
+}
+
+void msp_log_flush(const struct msp_log *log)
+{
+	if (log != NULL && log->gathered != NULL)
+		flush(log->gathered);
 }
 
 void msp_log_init_null(struct msp_log *log)

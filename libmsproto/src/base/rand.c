@@ -83,13 +83,19 @@ uint16_t msp_rand_u16(struct msp_rand *r)
 	return (uint16_t)(msp_rand_u64(r) >> 48);
 }
 
+/* Numbers (ids, jitter) are wanted several times for each message: a system call for each would be felt. */
 uint64_t msp_rand_u64(struct msp_rand *r)
 {
-	uint64_t word = 0;
+	uint64_t word;
 
 	if (r->seeded)
 		return sequence_next(r->state);
-	system_bytes((uint8_t *)&word, sizeof(word));
+	if (r->ahead_count == 0) {
+		system_bytes((uint8_t *)r->ahead, sizeof(r->ahead));
+		r->ahead_count = MSP_RAND_AHEAD;
+	}
+	word = r->ahead[--r->ahead_count];
+	r->ahead[r->ahead_count] = 0;
 	return word;
 }
 

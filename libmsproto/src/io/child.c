@@ -24,9 +24,12 @@ struct msp_child {
 	uv_process_t proc;
 	struct child_pipe pipe[PIPE__N];
 	struct msp_buf text[PIPE__N]; /* what was written to it, what it wrote */
+	size_t output_max;
+	bool keeps_tail;
 	uv_write_t write;
+	msp_child_want_fn *want;
 	struct msp_timer *timer; /* owned */
-	struct msp_task start_failed;
+	struct msp_task start_failed, first_want;
 	msp_child_fn *cb;
 	void *arg; /* borrowed until the callback */
 	enum msp_err err;
@@ -35,15 +38,19 @@ struct msp_child {
 	unsigned handles; /* not closed yet */
 };
 
-static void on_closed(uv_handle_t *h)
+/* Handles that are not closed yet, and the first `want` while it waits in the loop. */
+static void unhold(struct msp_child *c)
 {
-	struct msp_child *c = h->data;
-
 	if (--c->handles > 0)
 		return;
 	for (int i = 0; i < PIPE__N; i++)
 		msp_buf_fini(&c->text[i]);
 	msp_free(c);
+}
+
+static void on_closed(uv_handle_t *h)
+{
+	unhold(h->data);
 }
 
 static void close_pipe(struct msp_child *c, int i)
@@ -54,14 +61,22 @@ static void close_pipe(struct msp_child *c, int i)
 	uv_close((uv_handle_t *)&c->pipe[i].uv, on_closed);
 }
 
+/* What is handed out of what it wrote: with keeps_tail there may be up to twice as much in the buffer. */
+static struct msp_span output(const struct msp_child *c, int i)
+{
+	struct msp_span all = msp_buf_span(&c->text[i]);
+
+	return all.len <= c->output_max ? all : msp_span(all.ptr + all.len - c->output_max, c->output_max);
+}
+
 static void finish(struct msp_child *c)
 {
 	struct msp_child_result result = { .err = c->err, .exit_status = c->exit_status };
 
 	assert(!c->is_over);
 	c->is_over = true;
-	result.out = msp_buf_span(&c->text[PIPE_OUT]);
-	result.errout = msp_buf_span(&c->text[PIPE_ERR]);
+	result.out = output(c, PIPE_OUT);
+	result.errout = output(c, PIPE_ERR);
 	for (int i = 0; i < PIPE__N; i++)
 		close_pipe(c, i);
 	msp_timer_close(&c->timer);
@@ -114,17 +129,27 @@ static void on_alloc(uv_handle_t *h, size_t suggested, uv_buf_t *buf)
 	*buf = uv_buf_init((char *)c->loop->octets, sizeof(c->loop->octets));
 }
 
+/* Old octets go when the buffer, which is twice as large as what is kept and one read, is full: few moves. */
+static void make_room(const struct msp_child *c, struct msp_buf *text, size_t len)
+{
+	if (text->cap - text->len < len && text->len > c->output_max)
+		msp_buf_consume(text, text->len - c->output_max);
+}
+
 static void on_output(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
 {
 	struct msp_child *c = stream->data;
 	int i = stream == (uv_stream_t *)&c->pipe[PIPE_OUT].uv ? PIPE_OUT : PIPE_ERR;
-	size_t room = c->text[i].cap - c->text[i].len, len = n > 0 ? (size_t)n : 0;
+	size_t room, len = n > 0 ? (size_t)n : 0;
 
 	if (n < 0) {
 		close_pipe(c, i);
 		look_whether_over(c);
 		return;
 	}
+	if (c->keeps_tail)
+		make_room(c, &c->text[i], len);
+	room = c->text[i].cap - c->text[i].len;
 	msp_buf_add(&c->text[i], buf->base, len < room ? len : room);
 	if (c->text[i].err != MSP_OK)
 		kill_it(c, c->text[i].err);
@@ -140,8 +165,38 @@ static void on_input_written(uv_write_t *req, int status)
 {
 	struct msp_child *c = req->data;
 
-	(void)status; /* a program need not read all of its input */
-	close_pipe(c, PIPE_IN);
+	/* A program need not read all of its input. */
+	if (status == 0 && c->want != NULL && c->pipe[PIPE_IN].is_open && !c->has_exited)
+		c->want(c->arg, c);
+	else
+		close_pipe(c, PIPE_IN);
+}
+
+static void write_input(struct msp_child *c, struct msp_span octets)
+{
+	uv_buf_t in = uv_buf_init(NULL, (unsigned)octets.len);
+
+	/* libuv only reads what it writes out, but its buffers have no const. */
+	memcpy(&in.base, &octets.ptr, sizeof(in.base));
+	c->write.data = c;
+	if (in.len == 0 || uv_write(&c->write, (uv_stream_t *)&c->pipe[PIPE_IN].uv, &in, 1, on_input_written) != 0)
+		close_pipe(c, PIPE_IN);
+}
+
+void msp_child_feed(struct msp_child *c, struct msp_span octets)
+{
+	assert(octets.len <= INT32_MAX);
+	if (c->pipe[PIPE_IN].is_open) /* it may have ended since it was asked for */
+		write_input(c, octets);
+}
+
+static void on_first_want(void *arg)
+{
+	struct msp_child *c = arg;
+
+	if (c->pipe[PIPE_IN].is_open)
+		c->want(c->arg, c);
+	unhold(c);
 }
 
 static void on_start_failed(void *arg)
@@ -177,26 +232,27 @@ static int spawn(struct msp_child *c, const char *const *argv)
 
 static void feed_and_listen(struct msp_child *c)
 {
-	uv_buf_t in = uv_buf_init((char *)c->text[PIPE_IN].ptr, (unsigned)c->text[PIPE_IN].len);
-
-	c->write.data = c;
-	if (in.len == 0 || uv_write(&c->write, (uv_stream_t *)&c->pipe[PIPE_IN].uv, &in, 1, on_input_written) != 0)
-		close_pipe(c, PIPE_IN);
+	if (c->want != NULL) {
+		c->handles++;
+		msp_loop_post(c->loop, &c->first_want, on_first_want, c);
+	} else {
+		write_input(c, msp_buf_span(&c->text[PIPE_IN]));
+	}
 	if (uv_read_start((uv_stream_t *)&c->pipe[PIPE_OUT].uv, on_alloc, on_output) != 0 ||
 	    uv_read_start((uv_stream_t *)&c->pipe[PIPE_ERR].uv, on_alloc, on_output) != 0)
 		kill_it(c, MSP_EIO);
 }
 
-enum msp_err msp_child_run(struct msp_loop *loop, const char *const *argv, struct msp_span input, size_t output_max,
-			   uint64_t timeout_ms, msp_child_fn *cb, void *arg, struct msp_child **handle)
+enum msp_err msp_child_start(struct msp_loop *loop, const struct msp_child_params *p, msp_child_fn *cb, void *arg,
+			     struct msp_child **handle)
 {
 	struct msp_child *c;
-	size_t count = 0;
+	size_t count = 0, room = p->keeps_tail ? 2 * p->output_max + MSP_LOOP_OCTETS : p->output_max;
 	enum msp_err err;
 
-	while (argv[count] != NULL && count <= ARGS_MAX)
+	while (p->argv[count] != NULL && count <= ARGS_MAX)
 		count++;
-	if (count == 0 || count > ARGS_MAX || argv[0][0] != '/' || input.len > INT32_MAX)
+	if (count == 0 || count > ARGS_MAX || p->argv[0][0] != '/' || p->input.len > INT32_MAX)
 		return MSP_EVALUE;
 	c = msp_alloc(1, sizeof(*c));
 	if (c == NULL)
@@ -204,10 +260,13 @@ enum msp_err msp_child_run(struct msp_loop *loop, const char *const *argv, struc
 	c->loop = loop;
 	c->cb = cb;
 	c->arg = arg;
-	msp_buf_init(&c->text[PIPE_IN], input.len);
-	msp_buf_init(&c->text[PIPE_OUT], output_max);
-	msp_buf_init(&c->text[PIPE_ERR], output_max);
-	msp_buf_add_span(&c->text[PIPE_IN], input);
+	c->want = p->want;
+	c->output_max = p->output_max;
+	c->keeps_tail = p->keeps_tail;
+	msp_buf_init(&c->text[PIPE_IN], p->input.len);
+	msp_buf_init(&c->text[PIPE_OUT], room);
+	msp_buf_init(&c->text[PIPE_ERR], room);
+	msp_buf_add_span(&c->text[PIPE_IN], p->input);
 	err = c->text[PIPE_IN].err;
 	if (err == MSP_OK)
 		err = msp_timer_new(loop, on_time, c, &c->timer);
@@ -223,8 +282,8 @@ enum msp_err msp_child_run(struct msp_loop *loop, const char *const *argv, struc
 	}
 	c->handles = PIPE__N + 1;
 	c->proc.data = c;
-	if (spawn(c, argv) == 0) {
-		msp_timer_start(c->timer, timeout_ms);
+	if (spawn(c, p->argv) == 0) {
+		msp_timer_start(c->timer, p->timeout_ms);
 		feed_and_listen(c);
 	} else {
 		c->has_exited = true; /* nothing to kill */
@@ -233,6 +292,16 @@ enum msp_err msp_child_run(struct msp_loop *loop, const char *const *argv, struc
 	if (handle != NULL)
 		*handle = c;
 	return MSP_OK;
+}
+
+enum msp_err msp_child_run(struct msp_loop *loop, const char *const *argv, struct msp_span input, size_t output_max,
+			   uint64_t timeout_ms, msp_child_fn *cb, void *arg, struct msp_child **handle)
+{
+	const struct msp_child_params p = {
+		.argv = argv, .input = input, .output_max = output_max, .timeout_ms = timeout_ms
+	};
+
+	return msp_child_start(loop, &p, cb, arg, handle);
 }
 
 void msp_child_cancel(struct msp_child *child)

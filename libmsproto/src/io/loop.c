@@ -16,6 +16,14 @@ static void on_keep(uv_async_t *h)
 	(void)h;
 }
 
+/* About to wait for events: who reads the log should not wait. */
+static void on_rest(uv_prepare_t *h)
+{
+	struct msp_loop *loop = h->data;
+
+	msp_log_flush(loop->log);
+}
+
 static void run_tasks(uv_idle_t *h)
 {
 	struct msp_loop *loop = h->data;
@@ -69,6 +77,11 @@ enum msp_err msp_loop_new(const struct msp_log *log, struct msp_loop **out)
 	}
 	uv_idle_init(&loop->uv, &loop->idle);
 	loop->idle.data = loop;
+	uv_prepare_init(&loop->uv, &loop->rest);
+	loop->rest.data = loop;
+	uv_prepare_start(&loop->rest, on_rest);
+	uv_unref((uv_handle_t *)&loop->rest);
+	msp_rand_init_system(&loop->rand);
 	uv_timer_init(&loop->uv, &loop->deadline);
 	loop->deadline.data = loop;
 	*out = loop;
@@ -131,6 +144,7 @@ void msp_loop_free(struct msp_loop **loop)
 		uv_run(&l->uv, UV_RUN_ONCE);
 	uv_close((uv_handle_t *)&l->deadline, NULL);
 	uv_close((uv_handle_t *)&l->idle, NULL);
+	uv_close((uv_handle_t *)&l->rest, NULL);
 	uv_run(&l->uv, UV_RUN_NOWAIT);
 	rc = uv_loop_close(&l->uv);
 	if (rc == 0) {

@@ -5,6 +5,7 @@
 
 #include <uv.h>
 
+#include <msproto/base/rand.h>
 #include <msproto/io/loop.h>
 #include <msproto/wire/rr.h>
 
@@ -26,11 +27,14 @@ struct msp_loop {
 	const struct msp_log *log; /* borrowed until the loop is freed */
 	uv_async_t keep;           /* always active: run() ends by stop() only */
 	uv_idle_t idle;            /* active while tasks wait */
+	uv_prepare_t rest;         /* nothing to do for now */
 	uv_timer_t deadline;       /* of run_until and free */
 	bool deadline_passed;
 	struct msp_task *task_first, *task_last;
-	size_t work_count; /* of MSP_WORK_MAX */
-	size_t xchg_count; /* of MSP_XCHG_MAX */
+	size_t work_count;                   /* of MSP_WORK_MAX */
+	size_t xchg_count;                   /* of MSP_XCHG_MAX */
+	struct msp_xchg_shared *xchg_shared; /* xchg.c: sockets in use by several exchanges */
+	struct msp_rand rand;
 	/* Reads of every socket land here; used up before the read's callback returns. */
 	uint8_t octets[MSP_LOOP_OCTETS];
 	struct msp_rr_scratch scratch; /* for parsing a message that is looked at in one go */

@@ -28,8 +28,10 @@ void msp_server_ref(struct msp_server *s)
 void msp_server_unref(struct msp_server *s)
 {
 	assert(s->refs > 0);
-	if (--s->refs == 0)
-		msp_free(s);
+	if (--s->refs > 0)
+		return;
+	msp_tls_unref(&s->tls);
+	msp_free(s);
 }
 
 /* --- requests --- */
@@ -52,6 +54,11 @@ const struct msp_addr *msp_req_local(const struct msp_req *req)
 bool msp_req_is_tcp(const struct msp_req *req)
 {
 	return req->conn != NULL;
+}
+
+const struct msp_tls_peer *msp_req_tls(const struct msp_req *req)
+{
+	return req->conn != NULL && req->conn->is_secured ? &req->conn->tls : NULL;
 }
 
 void msp_req_free(struct msp_req *req)
@@ -147,6 +154,13 @@ void msp_req_stream_chunks(struct msp_req **req, msp_pull_chunk_fn *pull, msp_ch
 	begin_stream(r);
 }
 
+void msp_req_stream_abort(struct msp_req *stream, enum msp_err err)
+{
+	assert(stream->kind == REQ_STREAM || stream->kind == REQ_CHUNKS);
+	if (stream->conn != NULL)
+		msp_conn_end(stream->conn, err);
+}
+
 /* --- sockets --- */
 
 static void on_datagram(void *arg, enum msp_err err, struct msp_span octets, const struct msp_udp_path *path)
@@ -214,7 +228,7 @@ static void on_connection(uv_stream_t *listener, int status)
 
 	if (status != 0 || s->is_closed)
 		return;
-	err = msp_tcp_accept(s->loop, listener, &tcp);
+	err = msp_tcp_accept_tls(s->loop, listener, s->tls, &tcp);
 	if (err == MSP_ENOMEM)
 		msp_timer_start(s->accept_again, ACCEPT_AGAIN_MS); /* libuv waits until this one is taken */
 	if (err != MSP_OK)
@@ -281,7 +295,7 @@ static enum msp_err open_pair(struct msp_server *s, const struct msp_addr *addr,
 {
 	enum msp_err err = open_listener(s, addr, why);
 
-	if (err != MSP_OK)
+	if (err != MSP_OK || s->tls != NULL)
 		return err;
 	err = msp_udp_bind(s->loop, &s->addr, on_datagram, s, &s->udp, why);
 	if (err != MSP_OK)
@@ -301,9 +315,24 @@ static void fill_defaults(struct msp_server_limits *l)
 	l->stall_ms = l->stall_ms != 0 ? l->stall_ms : d->stall_ms;
 }
 
+void msp_server_set_limits(struct msp_server *s, const struct msp_server_limits *limits)
+{
+	s->limits = *limits;
+	fill_defaults(&s->limits);
+}
+
+void msp_server_set_tls(struct msp_server *s, struct msp_tls *tls)
+{
+	struct msp_tls *old = s->tls;
+
+	assert(old != NULL && tls != NULL);
+	s->tls = msp_tls_ref(tls);
+	msp_tls_unref(&old);
+}
+
 static enum msp_err open_once(struct msp_loop *loop, const struct msp_addr *addr,
-			      const struct msp_server_limits *limits, msp_request_fn *handler, void *arg,
-			      struct msp_server **out, struct msp_why *why)
+			      const struct msp_server_limits *limits, struct msp_tls *tls, msp_request_fn *handler,
+			      void *arg, struct msp_server **out, struct msp_why *why)
 {
 	struct msp_server *s = msp_alloc(1, sizeof(*s));
 	enum msp_err err;
@@ -314,9 +343,8 @@ static enum msp_err open_once(struct msp_loop *loop, const struct msp_addr *addr
 	s->handler = handler;
 	s->arg = arg;
 	s->refs = 1;
-	if (limits != NULL)
-		s->limits = *limits;
-	fill_defaults(&s->limits);
+	s->tls = msp_tls_ref(tls);
+	msp_server_set_limits(s, limits != NULL ? limits : &msp_server_limits_default);
 	err = msp_timer_new(loop, on_accept_again, s, &s->accept_again);
 	if (err == MSP_OK)
 		err = open_pair(s, addr, why);
@@ -330,16 +358,31 @@ static enum msp_err open_once(struct msp_loop *loop, const struct msp_addr *addr
 	return MSP_OK;
 }
 
-enum msp_err msp_server_open(struct msp_loop *loop, const struct msp_addr *addr, const struct msp_server_limits *limits,
-			     msp_request_fn *handler, void *arg, struct msp_server **out, struct msp_why *why)
+static enum msp_err open_some(struct msp_loop *loop, const struct msp_addr *addr,
+			      const struct msp_server_limits *limits, struct msp_tls *tls, msp_request_fn *handler,
+			      void *arg, struct msp_server **out, struct msp_why *why)
 {
 	enum msp_err err = MSP_ENET;
 
 	if (addr->family == MSP_FAMILY_NONE)
 		return msp_fail(why, MSP_EVALUE, "no address to listen on");
 	for (int i = 0; i < (addr->port == 0 ? PORT_TRIES : 1) && err == MSP_ENET; i++)
-		err = open_once(loop, addr, limits, handler, arg, out, why);
+		err = open_once(loop, addr, limits, tls, handler, arg, out, why);
 	return err;
+}
+
+enum msp_err msp_server_open(struct msp_loop *loop, const struct msp_addr *addr, const struct msp_server_limits *limits,
+			     msp_request_fn *handler, void *arg, struct msp_server **out, struct msp_why *why)
+{
+	return open_some(loop, addr, limits, NULL, handler, arg, out, why);
+}
+
+enum msp_err msp_server_open_tls(struct msp_loop *loop, const struct msp_addr *addr,
+				 const struct msp_server_limits *limits, struct msp_tls *tls, msp_request_fn *handler,
+				 void *arg, struct msp_server **out, struct msp_why *why)
+{
+	assert(tls != NULL);
+	return open_some(loop, addr, limits, tls, handler, arg, out, why);
 }
 
 const struct msp_addr *msp_server_addr(const struct msp_server *s)

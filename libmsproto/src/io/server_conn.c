@@ -310,16 +310,28 @@ static enum msp_err pull_chunk(struct conn *c, struct msp_req *req)
 	return err;
 }
 
-/* Pull until the stream ends, the watermark is reached or the round's share is used up. */
+static bool is_full(const struct conn *c, const struct msp_req *req)
+{
+	if (msp_tcp_queued(c->tcp) < c->server->limits.write_watermark)
+		return false;
+	/* Chunks are somebody's memory that is there anyway: one in reserve keeps the socket from running dry. */
+	return req->kind != REQ_CHUNKS || req->writes > 1;
+}
+
+/* Pull until the stream ends, enough is queued (we are back when a write is through) or the round's share is used up.
+ */
 static enum msp_err pump_stream(struct conn *c, struct msp_req *req)
 {
+	const uint64_t share = c->submitted + c->server->limits.write_watermark;
 	enum msp_err err = MSP_OK;
 
 	for (int i = 0; i < PULLS_PER_ROUND && !req->has_ended && err == MSP_OK && c->tcp != NULL; i++) {
-		if (msp_tcp_queued(c->tcp) >= c->server->limits.write_watermark)
+		if (c->submitted >= share || is_full(c, req))
 			break;
 		err = req->kind == REQ_STREAM ? pull_message(c, req) : pull_chunk(c, req);
 	}
+	if (!req->has_ended && err == MSP_OK && c->tcp != NULL && !is_full(c, req))
+		post(c);
 	return err;
 }
 
@@ -383,6 +395,16 @@ static bool may_take(const struct conn *c)
 	       c->held + msp_tcp_queued(c->tcp) < l->write_watermark;
 }
 
+/* The first message: the handshake is over, and who the client is will not change. */
+static void note_peer(struct conn *c)
+{
+	const struct msp_tls_peer *peer = msp_tcp_tls_peer(c->tcp);
+
+	c->is_secured = peer != NULL;
+	if (peer != NULL)
+		c->tls = *peer;
+}
+
 static enum msp_err hand_over(struct conn *c, struct msp_span message)
 {
 	struct msp_req *req;
@@ -394,6 +416,8 @@ static enum msp_err hand_over(struct conn *c, struct msp_span message)
 	req = msp_alloc(1, sizeof(*req) + message.len);
 	if (req == NULL)
 		return MSP_ENOMEM;
+	if (c->is_tls && !c->is_secured)
+		note_peer(c);
 	req->server = c->server;
 	msp_server_ref(c->server);
 	req->conn = c;
@@ -449,6 +473,9 @@ static void on_read(void *arg, const struct msp_tcp_in *in)
 		 */
 		c->has_eof = true;
 		c->server->stats.tcp_framing_errors += msp_tcp_frame_is_partial(&c->frame);
+		if (msp_tcp_reason(c->tcp)[0] != '\0')
+			msp_log(c->server->loop->log, MSP_LOG_DEBUG, "tls-failed",
+				MSP_F_STR("peer", MSP_ADDR(&c->peer)), MSP_F_STR("reason", msp_tcp_reason(c->tcp)));
 		if (in->is_reset)
 			msp_conn_end(c, MSP_ECLOSED);
 		review(c, false);
@@ -505,6 +532,7 @@ void msp_conn_end(struct conn *c, enum msp_err why)
 	if (c->tcp == NULL)
 		return;
 	c->gone = why;
+	c->server->stats.tls_failed += c->is_tls && msp_tcp_tls_peer(c->tcp) == NULL;
 	list_remove(c);
 	c->server->conn_count--;
 	msp_tcp_close(&c->tcp);
@@ -540,6 +568,7 @@ enum msp_err msp_conn_new(struct msp_server *s, struct msp_tcp *tcp, const struc
 	msp_server_ref(s);
 	c->refs = 1;
 	c->tcp = tcp;
+	c->is_tls = s->tls != NULL;
 	c->peer = *peer;
 	if (msp_tcp_local(tcp, &c->local) != MSP_OK)
 		c->local = s->addr;

@@ -26,7 +26,8 @@ struct msp_server {
 	void *arg; /* borrowed until close */
 	struct msp_server_stats stats;
 	uv_tcp_t listener;
-	struct msp_udp *udp;            /* owned; NULL once closed */
+	struct msp_tls *tls;            /* shared; NULL = plain */
+	struct msp_udp *udp;            /* owned; NULL with TLS, and once closed */
 	struct msp_timer *accept_again; /* owned; for when there was no memory to accept with */
 	struct conn *first, *last;      /* by last activity, idle longest first */
 	size_t conn_count, udp_held;
@@ -81,6 +82,8 @@ struct conn {
 		progress;  /* octets: given to the stream; taken by the kernel when the stall timer last looked */
 	enum msp_err gone; /* why, once tcp is NULL */
 	bool has_eof, is_busy;
+	bool is_tls, is_secured; /* is_secured: the handshake is over, `tls` is valid */
+	struct msp_tls_peer tls;
 	unsigned refs;
 };
 

@@ -4,10 +4,14 @@
  * Octet streams, and the two-octet length framing of DNS messages on them (RFC 1035 4.2.2).
  *
  * The stream is the narrow place for a filter: its user sees octets come in through one callback and hands octets to
- * one function. TLS goes between those two and the socket (deliver() and submit() in tcp.c), and nobody above notices.
+ * one function. TLS goes between those two and the socket (tcp_tls.c), and nobody above notices: the octets are the
+ * same, `connected` means that the other side is whom we believe (or that there is no TLS), and the end of the stream
+ * is the end that the peer's TLS has told, or that of its socket between two records.
  */
 #ifndef MSPROTO_SRC_IO_TCP_H
 #define MSPROTO_SRC_IO_TCP_H
+
+#include <msproto/io/tls.h>
 
 #include "io/loop_priv.h"
 #include "io/sockaddr.h"
@@ -27,15 +31,33 @@ struct msp_tcp_in {
 };
 typedef void msp_tcp_read_fn(void *arg, const struct msp_tcp_in *in);
 /** A write has left for the kernel, or failed (MSP_ECANCEL: the stream was closed). Comes from the loop, once per
- * write. */
+ * write, in the order of the writes. */
 typedef void msp_tcp_wrote_fn(void *arg, enum msp_err err);
 
 /** Start connecting. @return MSP_OK, MSP_ENOMEM, MSP_ENET; afterwards `connected` comes once unless closed before. */
 MSP_CHECKED enum msp_err msp_tcp_connect(struct msp_loop *loop, const struct msp_addr *server,
 					 const struct msp_addr *source, msp_tcp_connected_fn *connected,
 					 msp_tcp_read_fn *read, void *arg, struct msp_tcp **out);
+/**
+ * As above with TLS, or without when tls is NULL. A reference to tls is taken. `connected` comes after the handshake,
+ * which must not take longer than MSP_TLS_HANDSHAKE_MS: MSP_ENOKEY (not whom we believe), MSP_EREFUSED (the other side
+ * ended it), MSP_ETIMEOUT, MSP_ENET; msp_tcp_reason says more. What is written before goes out after the handshake.
+ */
+#define MSP_TLS_HANDSHAKE_MS 10000
+MSP_CHECKED enum msp_err msp_tcp_connect_tls(struct msp_loop *loop, const struct msp_addr *server,
+					     const struct msp_addr *source, struct msp_tls *tls,
+					     msp_tcp_connected_fn *connected, msp_tcp_read_fn *read, void *arg,
+					     struct msp_tcp **out);
 /** Take a connection that `listener` reported. */
 MSP_CHECKED enum msp_err msp_tcp_accept(struct msp_loop *loop, uv_stream_t *listener, struct msp_tcp **out);
+/** As above with TLS, or without when tls is NULL. The handshake begins by itself; when it fails, the reader gets an
+ * end with is_reset. */
+MSP_CHECKED enum msp_err msp_tcp_accept_tls(struct msp_loop *loop, uv_stream_t *listener, struct msp_tls *tls,
+					    struct msp_tcp **out);
+/** NULL without TLS, and until the handshake is over. Borrowed until close. */
+const struct msp_tls_peer *msp_tcp_tls_peer(const struct msp_tcp *t);
+/** What TLS has to say about a failure; "" when nothing. Valid in the callback that brings the failure. */
+const char *msp_tcp_reason(const struct msp_tcp *t);
 /** Who gets what comes in (accepted streams; connected ones know). */
 void msp_tcp_set_reader(struct msp_tcp *t, msp_tcp_read_fn *read, void *arg);
 /** Turn reading on or off; off holds the peer back through TCP's window. Off at first. */
@@ -44,7 +66,7 @@ MSP_CHECKED enum msp_err msp_tcp_peer(const struct msp_tcp *t, struct msp_addr *
 MSP_CHECKED enum msp_err msp_tcp_local(const struct msp_tcp *t, struct msp_addr *out);
 
 /** At most this many spans in one write. */
-#define MSP_TCP_PARTS 64
+#define MSP_TCP_PARTS 256
 /**
  * Queue octets. The memory must stay until `wrote` is called. Nothing here limits the queue: look at msp_tcp_queued.
  * @return MSP_OK, or MSP_ENOMEM, MSP_ENET: `wrote` will not come.
@@ -54,7 +76,7 @@ MSP_CHECKED enum msp_err msp_tcp_write(struct msp_tcp *t, const struct msp_span 
 /** One message with its length in front, copied. `wrote` may be NULL. MSP_ELIMIT over 65535 octets. */
 MSP_CHECKED enum msp_err msp_tcp_write_message(struct msp_tcp *t, struct msp_span message, msp_tcp_wrote_fn *wrote,
 					       void *arg);
-/** Octets handed over and not yet taken by the kernel. */
+/** Octets handed over and not yet taken by the kernel (with TLS too: octets of the user's). */
 size_t msp_tcp_queued(const struct msp_tcp *t);
 /** No read or connect callback comes any more; writes under way are told MSP_ECANCEL from the loop. */
 void msp_tcp_close(struct msp_tcp **t);

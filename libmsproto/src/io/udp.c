@@ -250,6 +250,24 @@ fail:
 	return MSP_ENET;
 }
 
+enum msp_err msp_udp_open(struct msp_loop *loop, enum msp_family family, const struct msp_addr *source, msp_udp_fn *cb,
+			  void *arg, struct msp_udp **out)
+{
+	const struct msp_addr any = { .family = family };
+	union msp_sockaddr sa;
+	socklen_t len = msp_sockaddr_set(&sa, source->family != MSP_FAMILY_NONE ? source : &any);
+	int fd = open_socket(&any);
+
+	if (fd < 0)
+		return MSP_ENET;
+	if (bind(fd, &sa.sa, len) != 0) {
+		close(fd);
+		return MSP_ENET;
+	}
+	set_int(fd, SOL_SOCKET, SO_RCVBUF, RECV_BUFFER);
+	return start(loop, fd, false, cb, arg, out);
+}
+
 const struct msp_addr *msp_udp_local(const struct msp_udp *u)
 {
 	return &u->local;
@@ -279,6 +297,16 @@ enum msp_err msp_udp_send(struct msp_udp *u, struct msp_span octets)
 	struct iovec iov = iov_of(octets);
 	struct msghdr mh = { .msg_iov = &iov, .msg_iovlen = 1 };
 
+	return transmit(u, &mh);
+}
+
+enum msp_err msp_udp_send_to(struct msp_udp *u, const struct msp_addr *to, struct msp_span octets)
+{
+	struct iovec iov = iov_of(octets);
+	union msp_sockaddr sa;
+	struct msghdr mh = { .msg_name = &sa, .msg_iov = &iov, .msg_iovlen = 1 };
+
+	mh.msg_namelen = msp_sockaddr_set(&sa, to);
 	return transmit(u, &mh);
 }
 

@@ -31,6 +31,13 @@ MSP_CHECKED enum msp_err msp_udp_bind(struct msp_loop *loop, const struct msp_ad
 MSP_CHECKED enum msp_err msp_udp_connect(struct msp_loop *loop, const struct msp_addr *server,
 					 const struct msp_addr *source, msp_udp_fn *cb, void *arg,
 					 struct msp_udp **out);
+/**
+ * A client's socket for several servers, from an address of this family: whoever uses it looks at who has sent what.
+ * Says nothing of ICMP errors.
+ */
+MSP_CHECKED enum msp_err msp_udp_open(struct msp_loop *loop, enum msp_family family, const struct msp_addr *source,
+				      msp_udp_fn *cb, void *arg, struct msp_udp **out);
+MSP_CHECKED enum msp_err msp_udp_send_to(struct msp_udp *u, const struct msp_addr *to, struct msp_span octets);
 const struct msp_addr *msp_udp_local(const struct msp_udp *u);
 /** Connected socket. What the kernel has no room for is lost, as datagrams may be. @return MSP_OK or MSP_ENET. */
 MSP_CHECKED enum msp_err msp_udp_send(struct msp_udp *u, struct msp_span octets);

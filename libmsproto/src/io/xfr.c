@@ -5,41 +5,55 @@
 #include <string.h>
 
 #include <msproto/base/mem.h>
-#include <msproto/base/rand.h>
 #include <msproto/wire/rdata.h>
 
-#include "io/tcp.h"
+#include "io/xfr_conn.h"
 
 #define CONNECT_MS  10000
 #define IDLE_MS     30000
 #define REQUEST_MAX (MSP_HEADER_LEN + 2 * MSP_NAME_MAX + 4 + 10 + 2 * MSP_NAME_MAX + 20 + MSP_TSIG_RR_MAX)
 
+/* One transfer. What is large stays with the connection. */
 struct msp_xfr {
 	struct msp_loop *loop;
 	const struct msp_tsig_key *tsig; /* borrowed until done; NULL = unsigned */
 	struct msp_tsig_ctx ctx;
-	uint32_t idle_ms;
+	uint32_t connect_ms, idle_ms, total_ms;
+	/* For the machine that takes the answer, which is the connection's. */
+	struct msp_name zone;
+	enum msp_xfr_kind kind;
+	uint32_t have_serial;
+	struct msp_xfrin_limits limits;
+	const struct msp_xfrin_ops *ops;
+	void *ops_arg;
+	uint16_t id;
 	msp_xfr_done_fn *done;
 	void *arg; /* borrowed until done or cancel */
 	uint8_t request[REQUEST_MAX];
 	size_t request_len;
-	struct msp_tcp *tcp;
-	struct msp_tcp_frame frame;
-	struct msp_timer *step, *total; /* owned: until the connection stands or the next message; the whole */
-	struct msp_task failed;         /* the connection could not even be tried */
+	struct msp_xfr_conn *conn; /* NULL: could not even be tried */
+	struct msp_task failed;    /* what came of it before the loop could say so */
 	struct msp_xfr_result result;
 	bool is_over, is_feeding, is_cancelled;
-	struct msp_xfrin in; /* large: last */
+	bool is_clean; /* the answer is complete: the connection may carry another */
 };
 
 static void xfr_free(struct msp_xfr *x)
 {
-	msp_tcp_close(&x->tcp);
-	msp_timer_close(&x->step);
-	msp_timer_close(&x->total);
-	msp_tcp_frame_fini(&x->frame);
+	msp_xfr_conn_put(&x->conn, x->is_over && x->is_clean);
 	msp_tsig_ctx_fini(&x->ctx);
 	msp_free(x);
+}
+
+static void take_counts(struct msp_xfr *x)
+{
+	const struct msp_xfrin *in = &x->conn->in;
+
+	x->result.records = in->records;
+	x->result.octets = in->octets;
+	x->result.messages = in->messages;
+	x->result.out_of_zone = in->out_of_zone;
+	x->result.is_full = in->is_full;
 }
 
 static void finish(struct msp_xfr *x, enum msp_err err)
@@ -47,24 +61,23 @@ static void finish(struct msp_xfr *x, enum msp_err err)
 	assert(!x->is_over);
 	x->is_over = true;
 	x->result.err = err;
-	x->result.records = x->in.records;
-	x->result.octets = x->in.octets;
-	x->result.messages = x->in.messages;
-	x->result.out_of_zone = x->in.out_of_zone;
-	msp_tcp_close(&x->tcp);
+	if (x->conn != NULL)
+		take_counts(x);
+	/* Before `done`, which may start the next transfer on it. */
+	msp_xfr_conn_put(&x->conn, x->is_clean);
 	x->done(x->arg, &x->result);
 	xfr_free(x);
 }
 
 /* --- the request --- */
 
-static enum msp_err write_request(struct msp_xfr *x, const struct msp_xfr_params *p, uint16_t id)
+static enum msp_err write_request(struct msp_xfr *x, const struct msp_xfr_params *p)
 {
 	struct msp_msgw w;
 	struct msp_span octets;
 	enum msp_err err;
 
-	msp_msgw_init(&w, x->request, sizeof(x->request), id, MSP_OPCODE_QUERY, 0);
+	msp_msgw_init(&w, x->request, sizeof(x->request), x->id, MSP_OPCODE_QUERY, 0);
 	msp_msgw_question(&w, &p->zone, p->kind == MSP_XFR_IXFR ? MSP_TYPE_IXFR : MSP_TYPE_AXFR, MSP_CLASS_IN);
 	if (p->kind == MSP_XFR_IXFR) /* RFC 1995 3: the version we hold */
 		msp_msgw_rr(&w, MSP_SEC_AUTHORITY, p->have_soa);
@@ -128,23 +141,25 @@ static enum msp_err refused(struct msp_xfr *x, const struct msp_msg *m, enum msp
 	return msp_fail(why, MSP_ERCODE, "the server answered %s; %.200s", rcode, detail.text);
 }
 
-static enum msp_err check(struct msp_xfr *x, struct msp_span octets)
+/* The frame of the message, whether it is ours, and its TSIG. Its records are looked at when they are taken. */
+static enum msp_err check(struct msp_xfr *x, struct msp_span octets, struct msp_msg *m)
 {
 	struct msp_why *why = &x->result.why;
-	struct msp_msg m;
-	enum msp_err err = msp_msg_parse(octets, &x->loop->scratch, &m, why);
+	enum msp_err err = msp_msg_frame(octets, &x->loop->scratch, m, why);
 
 	if (err != MSP_OK)
 		return err;
-	if (m.id != x->in.id || (m.flags & MSP_FLAG_QR) == 0 || m.opcode != MSP_OPCODE_QUERY)
+	if (m->id != x->id || (m->flags & MSP_FLAG_QR) == 0 || m->opcode != MSP_OPCODE_QUERY)
 		return msp_fail(why, MSP_EMISMATCH, "message %u of the transfer does not answer our request",
-				(unsigned)x->in.messages + 1);
+				(unsigned)x->conn->in.messages + 1);
 	if (x->tsig != NULL)
-		err = msp_tsig_verify_response(&x->ctx, &m, false, msp_wall_now(), why);
-	else if (m.tsig_at != 0)
+		err = msp_tsig_verify_response(&x->ctx, m, false, msp_wall_now(), why);
+	else if (m->tsig_at != 0)
 		err = msp_fail(why, MSP_ENOKEY, "answer with a TSIG to a request without");
-	if (m.rcode != MSP_RCODE_NOERROR)
-		return refused(x, &m, err);
+	if (m->rcode != MSP_RCODE_NOERROR) {
+		x->is_clean = err == MSP_OK; /* a whole answer, though not a happy one */
+		return refused(x, m, err);
+	}
 	return err;
 }
 
@@ -152,69 +167,64 @@ static enum msp_err check(struct msp_xfr *x, struct msp_span octets)
 static enum msp_err take_message(struct msp_xfr *x, struct msp_span octets, bool *over)
 {
 	struct msp_xfr_result *r = &x->result;
-	enum msp_err err = check(x, octets);
+	struct msp_msg m;
+	enum msp_err err = check(x, octets, &m);
 
 	*over = false;
 	if (err != MSP_OK)
 		return err;
 	x->is_feeding = true;
-	err = msp_xfrin_feed(&x->in, octets, &r->state, &r->rcode, &r->why);
+	err = msp_xfrin_feed_msg(&x->conn->in, &m, &r->state, &r->rcode, &r->why);
 	x->is_feeding = false;
 	if (err != MSP_OK || r->state == MSP_XFRIN_MORE)
 		return err;
 	*over = true;
 	if (x->tsig != NULL && !msp_tsig_complete(&x->ctx)) /* RFC 8945 5.3.1 */
 		return msp_fail(&r->why, MSP_EUNSIGNED, "the last message of the transfer is not signed");
+	/* Whoever says "nothing newer" with more than one SOA may go on saying it. */
+	x->is_clean = r->state == MSP_XFRIN_DONE || m.count[MSP_SEC_ANSWER] == 1;
 	return MSP_OK;
 }
 
-static void on_octets(void *arg, const struct msp_tcp_in *in)
+static enum msp_err send_request(struct msp_xfr *x)
 {
-	struct msp_xfr *x = arg;
-	struct msp_span octets = in->octets, message;
-	enum msp_err err = in->err;
-	bool over = false;
+	enum msp_err err = msp_tcp_write_message(x->conn->tcp, msp_span(x->request, x->request_len), NULL, NULL);
 
-	if (err != MSP_OK)
-		msp_fail(&x->result.why, err, "connection closed after %u messages, %llu records",
-			 (unsigned)x->in.messages, (unsigned long long)x->in.records);
-	while (err == MSP_OK && !over) {
-		err = msp_tcp_frame_next(&x->frame, &octets, &message);
-		if (err == MSP_ETRUNC)
-			return; /* more to come */
-		if (err != MSP_OK)
-			break;
-		msp_timer_start(x->step, x->idle_ms);
-		err = take_message(x, message, &over);
-		if (x->is_cancelled) {
-			xfr_free(x);
-			return;
-		}
+	if (err == MSP_OK) {
+		msp_timer_start(x->conn->step, x->idle_ms);
+		msp_tcp_read(x->conn->tcp, true);
 	}
-	finish(x, err);
+	return err;
 }
 
-static void on_connected(void *arg, enum msp_err err)
+/* The connection is there, or on its way. */
+static void begin(struct msp_xfr *x)
 {
-	struct msp_xfr *x = arg;
+	msp_xfrin_init(&x->conn->in, x->kind, &x->zone, x->id, x->have_serial, &x->limits, x->ops, x->ops_arg);
+	msp_timer_start(x->conn->step, x->connect_ms);
+	if (x->total_ms != 0)
+		msp_timer_start(x->conn->total, x->total_ms);
+}
+
+static enum msp_err begin_anew(struct msp_xfr *x)
+{
+	enum msp_err err = msp_xfr_conn_replace(&x->conn);
 
 	if (err == MSP_OK)
-		err = msp_tcp_write_message(x->tcp, msp_span(x->request, x->request_len), NULL, NULL);
-	if (err != MSP_OK) {
+		begin(x);
+	else
 		msp_fail(&x->result.why, err, "cannot connect: %s", msp_err_text(err));
-		finish(x, err);
-		return;
-	}
-	msp_timer_start(x->step, x->idle_ms);
-	msp_tcp_read(x->tcp, true);
+	return err;
 }
 
-static void on_time(void *arg)
+/*
+ * A connection that waited may have been closed meanwhile, or may be out of step. Nothing of an answer was taken, and
+ * nothing but our asking has happened: the same request goes out once more, on a connection that is new.
+ */
+static bool is_worth_another(const struct msp_xfr *x, enum msp_err err)
 {
-	struct msp_xfr *x = arg;
-
-	msp_fail(&x->result.why, MSP_ETIMEOUT, "no answer in time after %u messages", (unsigned)x->in.messages);
-	finish(x, MSP_ETIMEOUT);
+	return x->conn->is_reused && x->conn->in.messages == 0 &&
+	       (err == MSP_ECLOSED || err == MSP_ENET || err == MSP_EMISMATCH);
 }
 
 static void on_failed(void *arg)
@@ -227,23 +237,87 @@ static void on_failed(void *arg)
 		finish(x, x->result.err);
 }
 
-static enum msp_err prepare(struct msp_xfr *x, const struct msp_xfr_params *p, const struct msp_xfrin_ops *ops,
-			    void *ops_arg)
+static void end(struct msp_xfr *x, enum msp_err err)
 {
-	struct msp_rand rand;
-	uint16_t id;
-	enum msp_err err;
+	if (is_worth_another(x, err)) {
+		err = begin_anew(x);
+		if (err == MSP_OK)
+			return;
+	}
+	finish(x, err);
+}
 
-	msp_rand_init_system(&rand);
-	id = msp_rand_u16(&rand);
-	msp_xfrin_init(&x->in, p->kind, &p->zone, id, p->have_soa != NULL ? msp_soa_serial(p->have_soa->rdata) : 0,
-		       &p->limits, ops, ops_arg);
-	err = write_request(x, p, id);
+static void on_octets(void *arg, const struct msp_tcp_in *in)
+{
+	struct msp_xfr *x = arg;
+	struct msp_span octets = in->octets, message;
+	enum msp_err err = in->err;
+	bool over = false;
+
+	if (err != MSP_OK)
+		msp_fail(&x->result.why, err, "connection closed after %u messages, %llu records",
+			 (unsigned)x->conn->in.messages, (unsigned long long)x->conn->in.records);
+	while (err == MSP_OK && !over) {
+		err = msp_tcp_frame_next(&x->conn->frame, &octets, &message);
+		if (err == MSP_ETRUNC)
+			return; /* more to come */
+		if (err != MSP_OK)
+			break;
+		msp_timer_start(x->conn->step, x->idle_ms);
+		err = take_message(x, message, &over);
+		if (x->is_cancelled) {
+			xfr_free(x);
+			return;
+		}
+	}
+	x->is_clean = x->is_clean && octets.len == 0;
+	end(x, err);
+}
+
+static void on_connected(void *arg, enum msp_err err)
+{
+	struct msp_xfr *x = arg;
+	const char *reason = msp_tcp_reason(x->conn->tcp);
+
 	if (err == MSP_OK)
-		err = msp_timer_new(x->loop, on_time, x, &x->step);
+		err = send_request(x);
 	if (err == MSP_OK)
-		err = msp_timer_new(x->loop, on_time, x, &x->total);
-	return err;
+		return;
+	msp_fail(&x->result.why, err, "cannot connect: %s%s%.160s", msp_err_text(err), reason[0] != '\0' ? ": " : "",
+		 reason);
+	finish(x, err);
+}
+
+static void on_time(void *arg)
+{
+	struct msp_xfr *x = arg;
+
+	msp_fail(&x->result.why, MSP_ETIMEOUT, "no answer in time after %u messages", (unsigned)x->conn->in.messages);
+	finish(x, MSP_ETIMEOUT);
+}
+
+static const struct msp_xfr_conn_user user = { on_connected, on_octets, on_time };
+
+static void connect_or_reuse(struct msp_xfr *x, const struct msp_xfr_params *p)
+{
+	enum msp_err err = msp_xfr_conn_take(x->loop, p->pool, &p->server, &p->source, p->tls, &user, x, &x->conn);
+
+	if (err != MSP_OK) {
+		msp_fail(&x->result.why, err, "cannot connect to %s: %s", MSP_ADDR(&p->server), msp_err_text(err));
+	} else {
+		begin(x);
+		if (x->conn->is_reused && send_request(x) != MSP_OK)
+			err = begin_anew(x);
+	}
+	if (err == MSP_OK)
+		return;
+	x->result.err = err; /* `done` comes from the loop */
+	msp_loop_post(x->loop, &x->failed, on_failed, x);
+}
+
+static uint32_t or_default(uint32_t ms, uint32_t otherwise)
+{
+	return ms != 0 ? ms : otherwise;
 }
 
 enum msp_err msp_xfr_start(struct msp_loop *loop, const struct msp_xfr_params *p, const struct msp_xfrin_ops *ops,
@@ -259,25 +333,24 @@ enum msp_err msp_xfr_start(struct msp_loop *loop, const struct msp_xfr_params *p
 		return MSP_ENOMEM;
 	x->loop = loop;
 	x->tsig = p->tsig;
-	x->idle_ms = p->idle_timeout_ms != 0 ? p->idle_timeout_ms : IDLE_MS;
+	x->connect_ms = or_default(p->connect_timeout_ms, CONNECT_MS);
+	x->idle_ms = or_default(p->idle_timeout_ms, IDLE_MS);
+	x->total_ms = p->total_timeout_ms;
+	x->zone = p->zone;
+	x->kind = p->kind;
+	x->have_serial = p->have_soa != NULL ? msp_soa_serial(p->have_soa->rdata) : 0;
+	x->limits = p->limits;
+	x->ops = ops;
+	x->ops_arg = ops_arg;
+	x->id = msp_rand_u16(&loop->rand);
 	x->done = done;
 	x->arg = done_arg;
-	msp_tcp_frame_init(&x->frame);
-	err = prepare(x, p, ops, ops_arg);
+	err = write_request(x, p);
 	if (err != MSP_OK) {
 		xfr_free(x);
 		return err;
 	}
-	err = msp_tcp_connect(loop, &p->server, &p->source, on_connected, on_octets, x, &x->tcp);
-	if (err == MSP_OK) {
-		msp_timer_start(x->step, p->connect_timeout_ms != 0 ? p->connect_timeout_ms : CONNECT_MS);
-		if (p->total_timeout_ms != 0)
-			msp_timer_start(x->total, p->total_timeout_ms);
-	} else {
-		x->result.err = msp_fail(&x->result.why, err, "cannot connect to %s: %s", MSP_ADDR(&p->server),
-					 msp_err_text(err));
-		msp_loop_post(loop, &x->failed, on_failed, x);
-	}
+	connect_or_reuse(x, p);
 	if (out != NULL)
 		*out = x;
 	return MSP_OK;

@@ -23,6 +23,9 @@ struct reader {
 	const char *file; /* name of the main file in messages; borrowed */
 	struct msp_buf *errors;
 	size_t count;
+	const config_setting_t *root;
+	const struct msp_conf_schema *top;
+	bool is_muted; /* a base's settings are read again for who takes them: what is wrong was said there */
 };
 
 static const char *file_of(const struct reader *r, const config_setting_t *s)
@@ -54,6 +57,8 @@ static void complain(struct reader *r, const config_setting_t *at, const char *k
 	char path[PATH_TEXT_MAX];
 	unsigned line = at ? config_setting_source_line(at) : 0;
 
+	if (r->is_muted)
+		return;
 	path_of(at, path, sizeof(path));
 	msp_buf_printf(r->errors, "%s:%u: %s%s%s: %s\n", file_of(r, at), line ? line : 1, path,
 		       key && path[0] ? "." : "", key ? key : "", reason);
@@ -338,34 +343,99 @@ static void refuse_unknown(struct reader *r, const config_setting_t *group, cons
 	}
 }
 
+static const struct msp_conf_row *base_row(const struct msp_conf_schema *schema)
+{
+	for (const struct msp_conf_row *row = schema->rows; row->key; row++)
+		if (row->kind == MSP_CONF_BASE)
+			return row;
+	return NULL;
+}
+
+static const config_setting_t *entry_named(const config_setting_t *list, const char *key, const char *name)
+{
+	int n = list && config_setting_is_list(list) ? config_setting_length(list) : 0;
+
+	for (int i = 0; i < n; i++) {
+		const config_setting_t *e = config_setting_get_elem(list, (unsigned)i);
+		const char *text = NULL;
+
+		if (config_setting_is_group(e) && config_setting_lookup_string(e, key, &text) == CONFIG_TRUE &&
+		    strcmp(text, name) == 0)
+			return e;
+	}
+	return NULL;
+}
+
+/* What `group` takes settings from; NULL when it names nothing, or after a complaint. */
+static const config_setting_t *base_of(struct reader *r, const config_setting_t *group, const struct msp_conf_row *row)
+{
+	const config_setting_t *s = row ? config_setting_get_member(group, row->key) : NULL, *found = NULL;
+	const char *name = s ? config_setting_get_string(s) : NULL;
+
+	for (const struct msp_conf_row *top = r->top->rows; name && row->sub && top->key && !found; top++)
+		if (top->kind == MSP_CONF_LIST && top->sub == row->sub)
+			found = entry_named(config_setting_get_member(r->root, top->key), row->sub->rows[0].key, name);
+	if (s && !found)
+		complain(r, s, NULL, "there is no entry of that name");
+	return found;
+}
+
+static bool says_nothing_else(const config_setting_t *group, const struct msp_conf_schema *schema)
+{
+	for (const struct msp_conf_row *row = schema->rows; row->key; row++)
+		if (!(row->flags & MSP_CONF_OWN) && config_setting_get_member(group, row->key))
+			return false;
+	return true;
+}
+
+static enum msp_err read_default(struct reader *r, const config_setting_t *group, const struct msp_conf_row *row,
+				 void *field)
+{
+	struct msp_why why = { "" };
+	enum msp_err err = conf_default_set(row, field, &why);
+
+	if (err != MSP_ECONF)
+		return err;
+	complain(r, group, row->key, why.text); /* a wrong table: say so rather than run with zero */
+	return MSP_OK;
+}
+
 /* @return MSP_OK (complaints included) or MSP_ENOMEM */
 static enum msp_err read_group(struct reader *r, const config_setting_t *group, const struct msp_conf_schema *schema,
 			       void *conf, unsigned depth)
 {
-	struct msp_why why = { "" };
+	const struct msp_conf_row *link = base_row(schema);
+	const config_setting_t *base;
 	enum msp_err err = MSP_OK;
+	bool is_bare;
 
 	if (depth > DEPTH_MAX) {
 		complain(r, group, NULL, "nested too deeply");
 		return MSP_OK;
 	}
 	refuse_unknown(r, group, schema);
+	base = base_of(r, group, link);
+	is_bare = base != NULL && says_nothing_else(group, schema);
 	for (const struct msp_conf_row *row = schema->rows; row->key && err == MSP_OK; row++) {
 		const config_setting_t *s = config_setting_get_member(group, row->key);
+		const config_setting_t *taken =
+			!s && base && !(row->flags & MSP_CONF_OWN) ? config_setting_get_member(base, row->key) : NULL;
 		void *field = conf_field(row, conf);
 
 		if (s) {
 			err = read_row(r, s, row, field, depth);
-		} else if (row->flags & MSP_CONF_REQUIRED) {
+		} else if (taken && !is_bare) {
+			r->is_muted = true;
+			err = read_row(r, taken, row, field, depth);
+			r->is_muted = false;
+		} else if (!taken && row->flags & MSP_CONF_REQUIRED) {
 			complain(r, group, row->key, "required setting is missing");
-		} else {
-			err = conf_default_set(row, field, &why);
-			if (err == MSP_ECONF) { /* a wrong table: say so rather than run with zero */
-				complain(r, group, row->key, why.text);
-				err = MSP_OK;
-			}
+		} else if (!taken && !(is_bare && !(row->flags & MSP_CONF_OWN))) {
+			err = read_default(r, group, row, field);
 		}
 	}
+	if (is_bare)
+		((struct msp_conf_base *)conf_field(link, conf))->is_bare = true;
 	return err;
 }
 
@@ -379,8 +449,11 @@ static void syntax_error(struct reader *r, const config_t *cfg)
 
 static enum msp_err walk(struct reader *r, config_t *cfg, const struct msp_conf_schema *schema, void *out)
 {
-	enum msp_err err = read_group(r, config_root_setting(cfg), schema, out, 0);
+	enum msp_err err;
 
+	r->root = config_root_setting(cfg);
+	r->top = schema;
+	err = read_group(r, r->root, schema, out, 0);
 	if (err != MSP_OK) {
 		msp_buf_printf(r->errors, "%s:1: %s\n", r->file, msp_err_text(err));
 		r->count++;
@@ -393,7 +466,7 @@ static enum msp_err walk(struct reader *r, config_t *cfg, const struct msp_conf_
 
 enum msp_err msp_conf_load(const char *path, const struct msp_conf_schema *schema, void *out, struct msp_buf *errors)
 {
-	struct reader r = { path, errors, 0 };
+	struct reader r = { .file = path, .errors = errors };
 	const char *slash = strrchr(path, '/');
 	char *dir = msp_memdup(slash == path ? "/"
 			       : slash       ? path
@@ -425,7 +498,7 @@ done:
 enum msp_err msp_conf_load_text(const char *text, const struct msp_conf_schema *schema, void *out,
 				struct msp_buf *errors)
 {
-	struct reader r = { "text", errors, 0 };
+	struct reader r = { .file = "text", .errors = errors };
 	enum msp_err err = MSP_ECONF;
 	config_t cfg;
 

@@ -1,17 +1,19 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Settings that several daemons share: TSIG keys, listen addresses, protocol numbers. */
+/* Settings that several daemons share: TSIG keys, listen addresses, TLS, protocol numbers. */
 #include <msproto/kit/conf.h>
 
 #include <msproto/auth/tsig.h>
 #include <msproto/base/enc.h>
 #include <msproto/base/map.h>
 #include <msproto/base/mem.h>
+#include <msproto/io/tls.h>
 #include <msproto/kit/store.h>
 
 #include <ctype.h>
 
 #define SECRET_FILE_MAX 4096
 #define RING_MAX        100000
+#define DNS_PORT        53
 
 static const struct msp_conf_word tsig_words[] = { { "hmac-sha256", MSP_TSIG_SHA256 },
 						   { "hmac-sha384", MSP_TSIG_SHA384 },
@@ -28,13 +30,82 @@ static const struct msp_conf_row tsig_rows[] = {
 };
 const struct msp_conf_schema msp_conf_tsig_schema = { sizeof(struct msp_conf_tsig), tsig_rows };
 
+const struct msp_conf_word msp_conf_transport_words[] = { { "dns", MSP_TRANSPORT_DNS },
+							  { "tls", MSP_TRANSPORT_TLS },
+							  { NULL, 0 } };
+
+#define LISTEN(key, kind, flags, max, def, field, words, help)                                                         \
+	{                                                                                                              \
+		key, kind, flags, (max) > 0, max, def, offsetof(struct msp_conf_listen, field), NULL, words, help      \
+	}
+#define LISTEN_ADDRESS LISTEN("address", MSP_CONF_ADDR, MSP_CONF_REQUIRED, 0, NULL, addr, NULL, "Local address")
 static const struct msp_conf_row listen_rows[] = {
-	{ "address", MSP_CONF_ADDR, MSP_CONF_REQUIRED, 0, 0, NULL, offsetof(struct msp_conf_listen, addr), NULL, NULL,
-	  "Local address" },
-	{ "port", MSP_CONF_PORT, 0, 1, 65535, "53", offsetof(struct msp_conf_listen, addr), NULL, NULL, "Local port" },
+	LISTEN_ADDRESS,
+	LISTEN("port", MSP_CONF_PORT, 0, 65535, NULL, addr, NULL, "Local port; absent: 53, or 853 with tls"),
+	LISTEN("transport", MSP_CONF_ENUM, 0, 0, "dns", transport, msp_conf_transport_words,
+	       "dns: UDP and TCP; tls: DNS over TLS (RFC 9103)"),
+	LISTEN("tls", MSP_CONF_STR, 0, 0, NULL, tls, NULL, "Name of an entry of `tls` with a certificate"),
 	{ .key = NULL }
 };
 const struct msp_conf_schema msp_conf_listen_schema = { sizeof(struct msp_conf_listen), listen_rows };
+
+static const struct msp_conf_row listen_dns_rows[] = {
+	LISTEN_ADDRESS, LISTEN("port", MSP_CONF_PORT, 0, 65535, "53", addr, NULL, "Local port"), { .key = NULL }
+};
+const struct msp_conf_schema msp_conf_listen_dns_schema = { sizeof(struct msp_conf_listen), listen_dns_rows };
+
+struct msp_addr msp_conf_listen_addr(const struct msp_conf_listen *l)
+{
+	struct msp_addr addr = l->addr;
+
+	if (addr.port == 0)
+		addr.port = l->transport == MSP_TRANSPORT_TLS ? MSP_TLS_PORT : DNS_PORT;
+	return addr;
+}
+
+#define TLS(key, kind, flags, max, field, help)                                                                        \
+	{                                                                                                              \
+		key, kind, flags, 0, max, NULL, offsetof(struct msp_conf_tls, field), NULL, NULL, help                 \
+	}
+static const struct msp_conf_row tls_rows[] = {
+	TLS("name", MSP_CONF_STR, MSP_CONF_REQUIRED, 0, name, "What other settings call it"),
+	TLS("certificate", MSP_CONF_PATH, 0, 0, certificate, "Our certificate and its chain, PEM; with private-key"),
+	TLS("private-key", MSP_CONF_PATH, 0, 0, private_key, "Its key, PEM, mode 0600"),
+	TLS("ca", MSP_CONF_PATH, 0, 0, ca, "Believe who has a certificate of these, PEM (a server: for auth-name)"),
+	TLS("pins", MSP_CONF_STRS, 0, MSP_TLS_PINS_MAX, pins,
+	    "Believe who has one of these keys: SHA-256 of the SubjectPublicKeyInfo in base64"),
+	TLS("auth-name", MSP_CONF_STR, 0, 0, auth_name, "Host name of the server"),
+	TLS("tlsa", MSP_CONF_BOOL, 0, 0, tlsa, "Believe the server that the TLSA records of auth-name tell of"),
+	{ .key = NULL }
+};
+const struct msp_conf_schema msp_conf_tls_schema = { sizeof(struct msp_conf_tls), tls_rows };
+
+enum msp_err msp_conf_tls_open(const struct msp_conf_tls *c, bool is_server, struct msp_tls **out, struct msp_why *why)
+{
+	uint8_t pin[MSP_TLS_PINS_MAX][MSP_TLS_PIN_LEN];
+	struct msp_tls_params p = { .is_server = is_server,
+				    .certificate = c->certificate,
+				    .private_key = c->private_key,
+				    .ca = c->ca,
+				    .pin = (const uint8_t(*)[MSP_TLS_PIN_LEN])pin,
+				    .pin_count = c->pins.count,
+				    .auth_name = c->auth_name,
+				    .use_tlsa = c->tlsa };
+	struct msp_why reason = { "" };
+	enum msp_err err;
+
+	*out = NULL;
+	if (c->pins.count > MSP_TLS_PINS_MAX)
+		return msp_fail(why, MSP_ECONF, "tls \"%.60s\": more than %d pins", c->name, MSP_TLS_PINS_MAX);
+	for (size_t i = 0; i < c->pins.count; i++)
+		if (msp_tls_pin_from_text(c->pins.item[i], pin[i]) != MSP_OK)
+			return msp_fail(why, MSP_ECONF, "tls \"%.60s\": pin \"%.60s\" is not base64 of %d octets",
+					c->name, c->pins.item[i], MSP_TLS_PIN_LEN);
+	err = msp_tls_new(&p, out, &reason);
+	if (err != MSP_OK)
+		return msp_fail(why, err, "tls \"%.60s\": %.180s", c->name, reason.text);
+	return MSP_OK;
+}
 
 #define NUM(key, kind, min, max, def, field, help)                                                                     \
 	{                                                                                                              \

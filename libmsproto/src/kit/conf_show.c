@@ -31,6 +31,10 @@ void msp_conf_fini(const struct msp_conf_schema *schema, void *conf)
 			msp_free(*(char **)field);
 			*(char **)field = NULL;
 			break;
+		case MSP_CONF_BASE:
+			msp_free(((struct msp_conf_base *)field)->name);
+			*(struct msp_conf_base *)field = (struct msp_conf_base){ NULL, false };
+			break;
 		case MSP_CONF_STRS:
 			fini_strs(field);
 			break;
@@ -106,6 +110,7 @@ static bool is_set(const struct msp_conf_row *row, const void *field)
 	switch (row->kind) {
 	case MSP_CONF_STR:
 	case MSP_CONF_PATH:
+	case MSP_CONF_BASE: /* begins with the name */
 		return *(char *const *)field != NULL;
 	case MSP_CONF_NAME:
 		return msp_name_is_set(field);
@@ -161,7 +166,7 @@ static void show_scalar(struct msp_buf *out, const struct msp_conf_row *row, con
 	case MSP_CONF_ENUM:
 		show_quoted(out, word_of(row, *(const int *)field));
 		break;
-	default: /* STR, PATH */
+	default: /* STR, PATH, BASE */
 		show_quoted(out, *(char *const *)field);
 		break;
 	}
@@ -198,12 +203,23 @@ static void show_strs(struct msp_buf *out, const struct msp_conf_strs *strs)
 	msp_buf_add_str(out, " ]");
 }
 
+/* Only what is the entry's own has been filled in. */
+static bool is_bare(const struct msp_conf_schema *schema, const void *conf)
+{
+	for (const struct msp_conf_row *row = schema->rows; row->key; row++)
+		if (row->kind == MSP_CONF_BASE)
+			return ((const struct msp_conf_base *)conf_field_const(row, conf))->is_bare;
+	return false;
+}
+
 static void show_rows(struct msp_buf *out, const struct msp_conf_schema *schema, const void *conf, unsigned depth)
 {
+	bool own_only = is_bare(schema, conf);
+
 	for (const struct msp_conf_row *row = schema->rows; row->key; row++) {
 		const void *field = conf_field_const(row, conf);
 
-		if (!is_set(row, field))
+		if (!is_set(row, field) || (own_only && !(row->flags & MSP_CONF_OWN)))
 			continue;
 		indent(out, depth);
 		msp_buf_printf(out, "%s = ", row->key);
@@ -228,12 +244,23 @@ enum msp_err msp_conf_show(const struct msp_conf_schema *schema, const void *con
 static void table_type(struct msp_buf *out, const struct msp_conf_row *row)
 {
 	static const char *const names[] = {
-		[MSP_CONF_BOOL] = "boolean",        [MSP_CONF_INT] = "integer",     [MSP_CONF_SECONDS] = "seconds",
-		[MSP_CONF_BYTES] = "octets",        [MSP_CONF_STR] = "text",        [MSP_CONF_PATH] = "absolute path",
-		[MSP_CONF_NAME] = "domain name",    [MSP_CONF_ADDR] = "IP address", [MSP_CONF_PORT] = "port",
-		[MSP_CONF_PREFIX] = "IP prefix",    [MSP_CONF_ENUM] = "one of",     [MSP_CONF_STRS] = "list of texts",
-		[MSP_CONF_LIST] = "list of groups", [MSP_CONF_GROUP] = "group",     [MSP_CONF_U8] = "integer",
+		[MSP_CONF_BOOL] = "boolean",
+		[MSP_CONF_INT] = "integer",
+		[MSP_CONF_SECONDS] = "seconds",
+		[MSP_CONF_BYTES] = "octets",
+		[MSP_CONF_STR] = "text",
+		[MSP_CONF_PATH] = "absolute path",
+		[MSP_CONF_NAME] = "domain name",
+		[MSP_CONF_ADDR] = "IP address",
+		[MSP_CONF_PORT] = "port",
+		[MSP_CONF_PREFIX] = "IP prefix",
+		[MSP_CONF_ENUM] = "one of",
+		[MSP_CONF_STRS] = "list of texts",
+		[MSP_CONF_LIST] = "list of groups",
+		[MSP_CONF_GROUP] = "group",
+		[MSP_CONF_U8] = "integer",
 		[MSP_CONF_U16] = "integer",
+		[MSP_CONF_BASE] = "name of an entry",
 	};
 
 	msp_buf_add_str(out, names[row->kind]);
@@ -253,7 +280,7 @@ static void table_rows(struct msp_buf *out, const struct msp_conf_schema *schema
 		msp_buf_printf(out, "%s | ", row->key);
 		table_type(out, row);
 		msp_buf_printf(out, " | %s | %s\n", row->def ? row->def : "", row->help ? row->help : "");
-		if (row->sub)
+		if (row->sub && row->kind != MSP_CONF_BASE)
 			table_rows(out, row->sub, depth + 1);
 	}
 }

@@ -212,6 +212,7 @@ static enum msp_err set_from_text(const struct msp_conf_row *row, const struct c
 	switch (row->kind) {
 	case MSP_CONF_STR:
 	case MSP_CONF_PATH:
+	case MSP_CONF_BASE: /* begins with the name */
 		return set_text(row, v->text, field, why);
 	case MSP_CONF_NAME:
 		if (msp_name_from_text(v->text, &name) != MSP_OK)

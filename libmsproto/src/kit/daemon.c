@@ -27,6 +27,7 @@ struct daemon {
 	const struct msp_daemon_ops *ops;
 	struct msp_loop *loop;
 	struct msp_log log;
+	struct msp_log_gathered lines; /* while the loop runs */
 	struct msp_signal *term, *intr, *hup;
 	void *app;
 	bool stopping;
@@ -162,6 +163,7 @@ static int run(const struct msp_daemon_ops *ops, const struct options *o)
 		msp_log(&d.log, MSP_LOG_NOTICE, "daemon-ready", MSP_F_STR("name", ops->name),
 			MSP_F_STR("version", MSP_VERSION));
 		notify("READY=1");
+		msp_log_gather(&d.log, &d.lines);
 		msp_loop_run(d.loop);
 	} else {
 		msp_log(&d.log, MSP_LOG_ERROR, "daemon-start-failed", MSP_F_STR("error", msp_err_name(err)),
@@ -172,6 +174,7 @@ static int run(const struct msp_daemon_ops *ops, const struct options *o)
 		msp_signal_close(&d.intr);
 		msp_signal_close(&d.hup);
 	}
+	msp_log_gather(&d.log, NULL);
 	if (d.loop)
 		msp_loop_free(&d.loop);
 	if (d.app)

@@ -64,7 +64,12 @@ static enum msp_err read_questions(struct msp_msg *m, struct msp_rd *rd, struct 
 	return MSP_OK;
 }
 
-static enum msp_err read_section(struct msp_msg *m, struct msp_rd *rd, enum msp_section section,
+static bool is_special(uint16_t type)
+{
+	return type == MSP_TYPE_OPT || type == MSP_TYPE_TSIG || type == MSP_TYPE_SIG;
+}
+
+static enum msp_err read_section(struct msp_msg *m, struct msp_rd *rd, enum msp_section section, bool is_whole,
 				 struct msp_rr_scratch *scratch, struct msp_why *why)
 {
 	enum msp_err err = MSP_OK;
@@ -74,7 +79,11 @@ static enum msp_err read_section(struct msp_msg *m, struct msp_rd *rd, enum msp_
 		size_t at = rd->pos;
 		struct msp_rr rr;
 
-		msp_rr_read(rd, scratch, &rr);
+		rr.type = is_whole ? 0 : msp_rr_skip(rd);
+		if (is_whole || (rd->err == MSP_OK && is_special(rr.type))) {
+			rd->pos = at;
+			msp_rr_read(rd, scratch, &rr);
+		}
 		if (rd->err != MSP_OK)
 			return msp_fail(why, rd->err, "%s record %u: %s", section_names[section], i + 1,
 					msp_err_text(rd->err));
@@ -83,8 +92,8 @@ static enum msp_err read_section(struct msp_msg *m, struct msp_rd *rd, enum msp_
 	return err;
 }
 
-enum msp_err msp_msg_parse(struct msp_span raw, struct msp_rr_scratch *scratch, struct msp_msg *out,
-			   struct msp_why *why)
+static enum msp_err parse(struct msp_span raw, bool is_whole, struct msp_rr_scratch *scratch, struct msp_msg *out,
+			  struct msp_why *why)
 {
 	struct msp_rd rd;
 	enum msp_err err;
@@ -104,7 +113,7 @@ enum msp_err msp_msg_parse(struct msp_span raw, struct msp_rr_scratch *scratch, 
 		out->count[s] = msp_rd_u16(&rd);
 	err = read_questions(out, &rd, why);
 	for (int s = MSP_SEC_ANSWER; s <= MSP_SEC_ADDITIONAL && err == MSP_OK; s++)
-		err = read_section(out, &rd, (enum msp_section)s, scratch, why);
+		err = read_section(out, &rd, (enum msp_section)s, is_whole, scratch, why);
 	if (err == MSP_OK && msp_rd_left(&rd) != 0)
 		err = msp_fail(why, MSP_ETRAIL, "%zu octets after the last record", msp_rd_left(&rd));
 	if (err != MSP_OK)
@@ -112,11 +121,24 @@ enum msp_err msp_msg_parse(struct msp_span raw, struct msp_rr_scratch *scratch, 
 	return err;
 }
 
+enum msp_err msp_msg_parse(struct msp_span raw, struct msp_rr_scratch *scratch, struct msp_msg *out,
+			   struct msp_why *why)
+{
+	return parse(raw, true, scratch, out, why);
+}
+
+enum msp_err msp_msg_frame(struct msp_span raw, struct msp_rr_scratch *scratch, struct msp_msg *out,
+			   struct msp_why *why)
+{
+	return parse(raw, false, scratch, out, why);
+}
+
 void msp_msg_it_init(struct msp_msg_it *it, const struct msp_msg *m, enum msp_section section,
 		     struct msp_rr_scratch *scratch)
 {
 	msp_rd_init(&it->rd, m->raw);
 	it->rd.floor = MSP_HEADER_LEN;
+	it->last.at = 0;
 	it->rd.pos = m->section_at[section];
 	it->left = section == MSP_SEC_QUESTION ? 0 : m->count[section]; /* questions are not records */
 	it->scratch = scratch;
@@ -127,8 +149,8 @@ bool msp_msg_next(struct msp_msg_it *it, struct msp_rr *out)
 	if (it->left == 0)
 		return false;
 	it->left--;
-	msp_rr_read(&it->rd, it->scratch, out);
-	return it->rd.err == MSP_OK; /* always, for a message that was parsed */
+	msp_rr_read_next(&it->rd, it->scratch, &it->last, out);
+	return it->rd.err == MSP_OK; /* always, for a message that was parsed, not only framed */
 }
 
 static void fail(struct msp_msgw *w, enum msp_err err)

@@ -13,8 +13,29 @@ MSP_CHECKED enum msp_err msp_field_len(char letter, struct msp_span rdata, size_
  * long). */
 MSP_CHECKED enum msp_err msp_name_octets_len(struct msp_span s, size_t *len);
 
+/**
+ * Read one name as msp_name_read does, uncompressed into out (room for MSP_NAME_MAX octets; those after the name are
+ * not defined). Moves rd on MSP_OK only; rd->err, which must be MSP_OK before, is left alone.
+ */
+MSP_CHECKED enum msp_err msp_name_unpack(struct msp_rd *rd, enum msp_name_comp comp, uint8_t *out, size_t *out_len);
+
 /** Write a valid uncompressed name given as octets; remembered as a target of compression. */
 void msp_wr_name_octets(struct msp_wr *wr, struct msp_span name, bool comp);
+/** The same, compressed, for the owner of a record: the owner of the record before is tried first. */
+void msp_wr_owner(struct msp_wr *wr, const struct msp_name *owner);
+/** The uncompressed name at the start of s, compressed. @return its octets in s; 0, and nothing written, when there is
+ * no valid name. */
+size_t msp_wr_name_prefix(struct msp_wr *wr, struct msp_span s);
+/** Room for n octets, already claimed; NULL, and MSP_ENOSPACE in wr, when they do not fit. */
+static inline uint8_t *msp_wr_claim(struct msp_wr *wr, size_t n)
+{
+	if (wr->err == MSP_OK && n > wr->cap - wr->pos)
+		wr->err = MSP_ENOSPACE;
+	if (wr->err != MSP_OK)
+		return NULL;
+	wr->pos += n;
+	return wr->base + wr->pos - n;
+}
 
 /** Canonical order of RDATA (RFC 4034 6.3): <0, 0, >0. */
 int msp_rdata_cmp(uint16_t type, struct msp_span a, struct msp_span b);

@@ -21,7 +21,23 @@ bool msp_name_is_root(const struct msp_name *n)
 
 /* ---- wire ---- */
 
-static enum msp_err read_name(struct msp_rd *rd, enum msp_name_comp comp, struct msp_name *out)
+/*
+ * A label with its length octet. Most labels are short, and most are neither near the end of the message nor near the
+ * end of the room: those are copied in moves of fixed size, of which only the first n octets count.
+ */
+#define CHUNK (MSP_LABEL_MAX + 1)
+static inline void copy_label(uint8_t *to, const uint8_t *from, size_t n, bool is_roomy)
+{
+	if (!is_roomy) {
+		memcpy(to, from, n);
+		return;
+	}
+	memcpy(to, from, 16);
+	if (n > 16)
+		memcpy(to + 16, from + 16, CHUNK - 16);
+}
+
+enum msp_err msp_name_unpack(struct msp_rd *rd, enum msp_name_comp comp, uint8_t *out, size_t *out_len)
 {
 	const uint8_t *base = rd->base;
 	size_t pos = rd->pos, end = rd->end, segment = pos, after = 0;
@@ -41,7 +57,7 @@ static enum msp_err read_name(struct msp_rd *rd, enum msp_name_comp comp, struct
 				return MSP_ETRUNC;
 			if (len + c + 2u > MSP_NAME_MAX) /* this label and the final zero */
 				return MSP_ENAME;
-			memcpy(out->oct + len, base + pos, c + 1u);
+			copy_label(out + len, base + pos, c + 1u, end - pos >= CHUNK && len <= MSP_NAME_MAX - CHUNK);
 			len += c + 1u;
 			pos += c + 1u;
 		} else {
@@ -63,8 +79,8 @@ static enum msp_err read_name(struct msp_rd *rd, enum msp_name_comp comp, struct
 			pos = segment = to;
 		}
 	}
-	out->oct[len] = 0;
-	out->len = (uint8_t)(len + 1);
+	out[len] = 0;
+	*out_len = len + 1;
 	rd->pos = after != 0 ? after : pos + 1;
 	return MSP_OK;
 }
@@ -72,9 +88,11 @@ static enum msp_err read_name(struct msp_rd *rd, enum msp_name_comp comp, struct
 void msp_name_read(struct msp_rd *rd, enum msp_name_comp comp, struct msp_name *out)
 {
 	enum msp_err err = rd->err;
+	size_t len = 0;
 
 	if (err == MSP_OK)
-		err = read_name(rd, comp, out);
+		err = msp_name_unpack(rd, comp, out->oct, &len);
+	out->len = (uint8_t)len;
 	if (err != MSP_OK) {
 		msp_name_root(out);
 		msp_rd_fail(rd, err);
@@ -233,6 +251,8 @@ struct msp_name_text msp_name_text(const struct msp_name *n)
 
 static bool same_but_case(const uint8_t *a, const uint8_t *b, size_t len)
 {
+	if (memcmp(a, b, len) == 0) /* what nearly all callers meet */
+		return true;
 	for (size_t i = 0; i < len; i++)
 		if (a[i] != b[i] && msp_lower(a[i]) != msp_lower(b[i]))
 			return false;

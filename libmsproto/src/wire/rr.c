@@ -251,6 +251,12 @@ bool msp_type_is_meta(uint16_t type)
 
 /* ---- fields ---- */
 
+/* Octets of the fields that always have the same number, for layouts made of them, which most are; 0 = look closer. */
+static const uint8_t fixed_len[128] = {
+	['1'] = 1, ['g'] = 1, ['q'] = 1, ['r'] = 1, ['2'] = 2, ['T'] = 2, ['c'] = 2, ['4'] = 4,
+	['t'] = 4, ['a'] = 4, ['U'] = 6, ['e'] = 6, ['8'] = 8, ['E'] = 8, ['l'] = 8, ['A'] = 16,
+};
+
 static enum msp_err prefixed(struct msp_span rdata, size_t pos, size_t head, size_t *len)
 {
 	size_t left = rdata.len - pos, n;
@@ -324,36 +330,11 @@ enum msp_err msp_field_len(char letter, struct msp_span rdata, size_t pos, size_
 	struct msp_span rest = msp_span(rdata.ptr + pos, rdata.len - pos);
 	enum msp_err err = MSP_OK;
 
+	*len = fixed_len[(unsigned char)letter];
+	if (*len != 0)
+		return *len <= rest.len ? MSP_OK : MSP_ETRUNC;
 	*len = rest.len;
 	switch (letter) {
-	case '1':
-	case 'g':
-	case 'q':
-	case 'r':
-		*len = 1;
-		break;
-	case '2':
-	case 'T':
-	case 'c':
-		*len = 2;
-		break;
-	case '4':
-	case 't':
-	case 'a':
-		*len = 4;
-		break;
-	case 'U':
-	case 'e':
-		*len = 6;
-		break;
-	case '8':
-	case 'E':
-	case 'l':
-		*len = 8;
-		break;
-	case 'A':
-		*len = 16;
-		break;
 	case 'n':
 		err = msp_name_octets_len(rest, len);
 		break;
@@ -424,8 +405,13 @@ static enum msp_err check(const struct msp_type_row *row, struct msp_span rdata)
 	if (rdata.ptr == NULL)
 		rdata = msp_span("", 0);
 	for (const char *f = fields(row); *f != '\0'; f++) {
-		enum msp_err err = msp_field_len(*f, rdata, pos, &len);
+		enum msp_err err = MSP_OK;
 
+		len = fixed_len[(unsigned char)*f];
+		if (len == 0)
+			err = msp_field_len(*f, rdata, pos, &len);
+		else if (len > rdata.len - pos)
+			err = MSP_ETRUNC;
 		if (err != MSP_OK)
 			return err;
 		pos += len;
@@ -514,32 +500,60 @@ int msp_rdata_cmp(uint16_t type, struct msp_span a, struct msp_span b)
 
 bool msp_rdata_equal(uint16_t type, struct msp_span a, struct msp_span b)
 {
-	return a.len == b.len && msp_rdata_cmp(type, a, b) == 0;
+	size_t i = 0;
+
+	if (a.len != b.len)
+		return false;
+	while (i < a.len && a.ptr[i] == b.ptr[i])
+		i++;
+	if (i == a.len)
+		return true;
+	/* Only case can differ and not matter, and only in names. */
+	return msp_lower(a.ptr[i]) == msp_lower(b.ptr[i]) && msp_rdata_cmp(type, a, b) == 0;
 }
 
 /* ---- reading ---- */
 
-/* RFC 1035 types: names, and numbers of two or four octets, nothing else. */
-static void decompress(struct msp_rd *rd, const struct msp_type_row *row, struct msp_rr_scratch *scratch,
-		       struct msp_span *rdata)
+/* Whether the name just read, of len octets and begun at `from`, was written with a pointer. */
+static bool has_pointer(const struct msp_rd *rd, size_t from, size_t len)
 {
-	struct msp_name name;
-	size_t pos = 0;
+	/* A pointer takes two octets, and no name has two. */
+	return rd->pos - from != len;
+}
 
-	for (const char *f = row->layout; *f != '\0' && rd->err == MSP_OK; f++) {
-		struct msp_span s;
+/*
+ * RFC 1035 types: names, and numbers of two or four octets, nothing else. Consumes rd. *rdata stays as it is where no
+ * name has a pointer: what is in the message then is the uncompressed form.
+ */
+static enum msp_err decompress(struct msp_rd *rd, const struct msp_type_row *row, struct msp_rr_scratch *scratch,
+			       struct msp_span *rdata)
+{
+	bool is_compressed = false;
+	size_t pos = 0, len;
+
+	for (const char *f = row->layout; *f != '\0'; f++) {
+		size_t from = rd->pos;
 
 		if (*f == 'n') {
-			msp_name_read(rd, MSP_NAME_COMP, &name);
-			s = msp_name_span(&name);
+			enum msp_err err = msp_name_unpack(rd, MSP_NAME_COMP, scratch->oct + pos, &len);
+
+			if (err != MSP_OK)
+				return err;
+			is_compressed = is_compressed || has_pointer(rd, from, len);
 		} else {
-			s = msp_rd_take(rd, (size_t)(*f - '0'));
+			len = (size_t)(*f - '0');
+			if (len > rd->end - rd->pos)
+				return MSP_ETRUNC;
+			memcpy(scratch->oct + pos, rd->base + from, len);
+			rd->pos += len;
 		}
-		if (rd->err == MSP_OK)
-			memcpy(scratch->oct + pos, s.ptr, s.len);
-		pos += s.len;
+		pos += len;
 	}
-	*rdata = msp_span(scratch->oct, pos);
+	if (rd->pos != rd->end)
+		return MSP_ETRAIL;
+	if (is_compressed)
+		*rdata = msp_span(scratch->oct, pos);
+	return MSP_OK;
 }
 
 /* CLASS decides what an A record holds (RFC 1035 3.4: a name and a number in CH); other classes than IN are left alone.
@@ -549,108 +563,171 @@ static bool layout_applies(uint16_t type, uint16_t cls)
 	return type != MSP_TYPE_A || cls == MSP_CLASS_IN || cls == MSP_CLASS_NONE || cls == MSP_CLASS_ANY;
 }
 
-void msp_rr_read(struct msp_rd *rd, struct msp_rr_scratch *scratch, struct msp_rr *out)
+/* RDATA as received: checked, and uncompressed where the type allows pointers. Consumes rd, which is only the RDATA. */
+static enum msp_err read_rdata(struct msp_rd *rd, struct msp_rr_scratch *scratch, struct msp_rr *rr)
 {
-	const struct msp_type_row *row;
-	struct msp_span head;
-	enum msp_err err;
+	const struct msp_type_row *row = msp_type_row(rr->type);
+
+	if (row == NULL || !layout_applies(rr->type, rr->cls))
+		return MSP_OK;
+	if (rr->rdata.len == 0 && (rr->cls == MSP_CLASS_ANY || rr->cls == MSP_CLASS_NONE))
+		return MSP_OK;
+	return row->comp_read ? decompress(rd, row, scratch, &rr->rdata) : check(row, rr->rdata);
+}
+
+#define HEAD 10 /* octets: type, class, TTL, length of RDATA */
+
+/* What follows the owner. */
+static void read_body(struct msp_rd *rd, struct msp_rr_scratch *scratch, struct msp_rr *out)
+{
+	const uint8_t *head;
 	struct msp_rd sub;
 	uint16_t len;
+	enum msp_err err;
 
-	msp_name_read(rd, MSP_NAME_COMP, &out->owner);
-	head = msp_rd_take(rd, 10);
 	out->type = out->cls = 0;
 	out->ttl = 0;
 	out->rdata = msp_span(NULL, 0);
+	if (rd->err == MSP_OK && HEAD > rd->end - rd->pos)
+		rd->err = MSP_ETRUNC;
 	if (rd->err != MSP_OK)
 		return;
-	out->type = msp_get_u16(head.ptr);
-	out->cls = msp_get_u16(head.ptr + 2);
-	out->ttl = msp_get_u32(head.ptr + 4);
-	len = msp_get_u16(head.ptr + 8);
-	sub = msp_rd_sub(rd, len);
-	if (rd->err != MSP_OK)
+	head = rd->base + rd->pos;
+	rd->pos += HEAD;
+	out->type = msp_get_u16(head);
+	out->cls = msp_get_u16(head + 2);
+	out->ttl = msp_get_u32(head + 4);
+	len = msp_get_u16(head + 8);
+	if (len > rd->end - rd->pos) {
+		rd->err = MSP_ETRUNC;
 		return;
-	out->rdata = msp_span(sub.base + sub.pos, len);
-	row = msp_type_row(out->type);
-	if (row == NULL || !layout_applies(out->type, out->cls))
-		return;
-	if (len == 0 && (out->cls == MSP_CLASS_ANY || out->cls == MSP_CLASS_NONE))
-		return;
-	err = check(row, out->rdata);
-	if (err != MSP_OK && row->comp_read) { /* as it is only wrong if it is wrong with pointers followed, too */
-		decompress(&sub, row, scratch, &out->rdata);
-		err = msp_rd_done(&sub);
 	}
+	sub = *rd;
+	rd->pos += len;
+	sub.end = rd->pos;
+	out->rdata = msp_span(head + HEAD, len);
+	err = read_rdata(&sub, scratch, out);
 	if (err != MSP_OK)
 		msp_rd_fail(rd, err);
 }
 
-void msp_rr_skip(struct msp_rd *rd)
+void msp_rr_read(struct msp_rd *rd, struct msp_rr_scratch *scratch, struct msp_rr *out)
 {
-	for (;;) { /* the owner: its labels, ended by the root or by a pointer, which need not be followed */
-		uint8_t c = msp_rd_u8(rd);
+	msp_name_read(rd, MSP_NAME_COMP, &out->owner);
+	read_body(rd, scratch, out);
+}
 
-		if (rd->err != MSP_OK || c == 0)
-			break;
-		if (c >= 0xC0) {
-			(void)msp_rd_u8(rd);
-			break;
-		}
-		if (c > MSP_LABEL_MAX)
-			msp_rd_fail(rd, MSP_EFORMAT);
-		(void)msp_rd_take(rd, c);
+static void copy_name(struct msp_name *to, const struct msp_name *from)
+{
+	to->len = from->len;
+	if (from->len <= 32) /* a move of fixed size, of which the first octets count */
+		memcpy(to->oct, from->oct, 32);
+	else
+		memcpy(to->oct, from->oct, from->len);
+}
+
+/* Where the labels of the name at rd->pos begin; 0 when it is not worth knowing. */
+static size_t labels_at(const struct msp_rd *rd)
+{
+	const uint8_t *p = rd->base + rd->pos;
+
+	if (rd->err != MSP_OK || rd->end - rd->pos < 2)
+		return 0;
+	return p[0] < 0xC0 ? rd->pos : msp_get_u16(p) & 0x3FFFu;
+}
+
+void msp_rr_read_next(struct msp_rd *rd, struct msp_rr_scratch *scratch, struct msp_rr_last *last, struct msp_rr *out)
+{
+	size_t at = labels_at(rd);
+
+	if (at != 0 && at == last->at) { /* labels are read but once: this is a pointer, and it goes backwards */
+		copy_name(&out->owner, &last->owner);
+		rd->pos += 2;
+	} else {
+		msp_name_read(rd, MSP_NAME_COMP, &out->owner);
+		last->at = rd->err == MSP_OK ? at : 0;
+		copy_name(&last->owner, &out->owner);
 	}
-	(void)msp_rd_take(rd, 8);
-	(void)msp_rd_take(rd, msp_rd_u16(rd));
+	read_body(rd, scratch, out);
+}
+
+uint16_t msp_rr_skip(struct msp_rd *rd)
+{
+	const uint8_t *base = rd->base;
+	size_t pos = rd->pos, end = rd->end;
+	uint8_t c = 0;
+
+	if (rd->err != MSP_OK)
+		return 0;
+	/* The owner: its labels, ended by the root or by a pointer, which need not be followed. */
+	while (pos < end && (c = base[pos]) != 0 && c <= MSP_LABEL_MAX)
+		pos += c + 1u;
+	if (pos < end && c > MSP_LABEL_MAX && c < 0xC0) {
+		rd->err = MSP_EFORMAT;
+		return 0;
+	}
+	pos += c >= 0xC0 ? 2 : 1;
+	if (pos > end || end - pos < HEAD || msp_get_u16(base + pos + 8) > end - pos - HEAD) {
+		rd->err = MSP_ETRUNC;
+		return 0;
+	}
+	rd->pos = pos + HEAD + msp_get_u16(base + pos + 8);
+	return msp_get_u16(base + pos);
 }
 
 /* ---- writing ---- */
 
 static void write_compressed(struct msp_wr *wr, const struct msp_type_row *row, struct msp_span rdata)
 {
-	size_t pos = 0, len = 0;
+	size_t pos = 0, len;
 
-	for (const char *f = row->layout; *f != '\0'; f++) {
-		if (msp_field_len(*f, rdata, pos, &len) != MSP_OK)
+	for (const char *f = row->layout; *f != '\0'; f++) { /* names and numbers, nothing else */
+		struct msp_span rest = msp_span(rdata.ptr + pos, rdata.len - pos);
+
+		len = *f == 'n' ? msp_wr_name_prefix(wr, rest) : (size_t)(*f - '0');
+		if (len == 0 || len > rest.len)
 			break; /* never checked by a read: goes out as it is */
-		if (*f == 'n')
-			msp_wr_name_octets(wr, msp_span(rdata.ptr + pos, len), true);
-		else
-			msp_wr_octets(wr, msp_span(rdata.ptr + pos, len));
+		if (*f != 'n')
+			msp_wr_octets(wr, msp_span(rest.ptr, len));
 		pos += len;
 	}
 	msp_wr_octets(wr, msp_span(rdata.ptr + pos, rdata.len - pos));
 }
 
+static void put_u16(uint8_t *p, uint16_t v)
+{
+	p[0] = (uint8_t)(v >> 8);
+	p[1] = (uint8_t)v;
+}
+
+static void put_head(uint8_t *head, const struct msp_rr *rr)
+{
+	put_u16(head, rr->type);
+	put_u16(head + 2, rr->cls);
+	put_u16(head + 4, (uint16_t)(rr->ttl >> 16));
+	put_u16(head + 6, (uint16_t)rr->ttl);
+	put_u16(head + 8, (uint16_t)rr->rdata.len);
+}
+
 void msp_rr_write(struct msp_wr *wr, const struct msp_rr *rr, bool comp)
 {
 	const struct msp_type_row *row = msp_type_row(rr->type);
-	uint8_t head[10];
-	size_t at;
+	uint8_t *head;
 
 	if (comp)
-		msp_wr_name_octets(wr, msp_name_span(&rr->owner), true);
+		msp_wr_owner(wr, &rr->owner);
 	else
 		msp_wr_octets(wr, msp_name_span(&rr->owner)); /* not worth remembering */
-	head[0] = (uint8_t)(rr->type >> 8);
-	head[1] = (uint8_t)rr->type;
-	head[2] = (uint8_t)(rr->cls >> 8);
-	head[3] = (uint8_t)rr->cls;
-	head[4] = (uint8_t)(rr->ttl >> 24);
-	head[5] = (uint8_t)(rr->ttl >> 16);
-	head[6] = (uint8_t)(rr->ttl >> 8);
-	head[7] = (uint8_t)rr->ttl;
-	head[8] = (uint8_t)(rr->rdata.len >> 8);
-	head[9] = (uint8_t)rr->rdata.len;
 	if (rr->rdata.len > MSP_RDATA_MAX && wr->err == MSP_OK)
 		wr->err = MSP_ENOSPACE;
-	msp_wr_octets(wr, msp_span(head, sizeof(head)));
-	at = wr->pos;
+	head = msp_wr_claim(wr, HEAD);
+	if (head == NULL)
+		return;
+	put_head(head, rr);
 	if (comp && row != NULL && row->comp_write && rr->rdata.len != 0) {
 		write_compressed(wr, row, rr->rdata);
 		if (wr->err == MSP_OK)
-			msp_wr_patch_u16(wr, at - 2, (uint16_t)(wr->pos - at));
+			put_u16(head + HEAD - 2, (uint16_t)(wr->base + wr->pos - head - HEAD));
 	} else {
 		msp_wr_octets(wr, rr->rdata);
 	}

@@ -41,6 +41,7 @@ void msp_xfrin_init(struct msp_xfrin *x, enum msp_xfr_kind kind, const struct ms
 
 static enum msp_err call_begin(struct msp_xfrin *x, bool is_full)
 {
+	x->is_full = is_full;
 	return x->ops->begin != NULL ? x->ops->begin(x->arg, &x->first_soa, is_full) : MSP_OK;
 }
 
@@ -88,6 +89,9 @@ static enum msp_err soa_to(struct msp_xfrin *x, const struct msp_rr *soa, uint32
 	if (!msp_serial_gt(serial, x->delta_from))
 		return msp_fail(why, MSP_EFORMAT, "IXFR: difference from serial %u to %u does not go forward",
 				x->delta_from, serial);
+	if (msp_serial_gt(serial, x->new_serial))
+		return msp_fail(why, MSP_EFORMAT, "IXFR: difference to serial %u goes past the new version, %u", serial,
+				x->new_serial);
 	if (serial == x->new_serial && !is_first_soa(x, soa))
 		return msp_fail(why, MSP_EFORMAT, "IXFR: SOA %u of the last difference is not the first SOA", serial);
 	x->phase = PH_ADD;
@@ -216,53 +220,106 @@ static enum msp_err check_message(struct msp_xfrin *x, const struct msp_msg *m, 
 				MSP_TYPE(m->question.type));
 	if ((m->flags & MSP_FLAG_TC) != 0)
 		return msp_fail(why, MSP_EFORMAT, "truncated (TC)");
-	/* RFC 5936 2.2: each message carries a record. Also ends a stream of nothing. */
-	if (m->count[MSP_SEC_ANSWER] == 0)
-		return msp_fail(why, MSP_EFORMAT, "message %llu without records", (unsigned long long)x->messages);
+	/* RFC 5936 2.2: each message carries a record, but padding may come alone (RFC 9103, PROTOCOL C.8). */
+	if (m->count[MSP_SEC_ANSWER] != 0)
+		x->empty_run = 0;
+	else if (x->phase == PH_FIRST)
+		return msp_fail(why, MSP_EFORMAT, "answer without records");
+	else if (++x->empty_run > MSP_XFRIN_EMPTY_MAX)
+		return msp_fail(why, MSP_EFORMAT, "over %d messages in a row without records", MSP_XFRIN_EMPTY_MAX);
 	return MSP_OK;
 }
 
-static enum msp_err feed(struct msp_xfrin *x, struct msp_span message, enum msp_xfrin_state *state, unsigned *rcode,
-			 struct msp_why *why)
+/* Nothing is taken from the sections after the answer, but a message is well-formed as a whole or not at all. */
+static enum msp_err check_rest(struct msp_xfrin *x, const struct msp_msg *m, struct msp_why *why)
 {
-	struct msp_msg m;
 	struct msp_msg_it it;
 	struct msp_rr rr;
-	enum msp_err err;
 
+	for (int s = MSP_SEC_AUTHORITY; s <= MSP_SEC_ADDITIONAL; s++) {
+		msp_msg_it_init(&it, m, (enum msp_section)s, &x->scratch);
+		while (msp_msg_next(&it, &rr))
+			;
+		if (it.rd.err != MSP_OK)
+			return msp_fail(why, MSP_EFORMAT, "after the answer section: %s", msp_err_text(it.rd.err));
+	}
+	return MSP_OK;
+}
+
+static enum msp_err count_message(struct msp_xfrin *x, size_t len, struct msp_why *why)
+{
 	x->messages++;
-	x->octets += message.len;
+	x->octets += len;
 	if (x->limits.octets != 0 && x->octets > x->limits.octets)
 		return msp_fail(why, MSP_ELIMIT, "transfer of %s has more than %llu octets", MSP_NAME(&x->zone),
 				(unsigned long long)x->limits.octets);
-	err = msp_msg_parse(message, &x->scratch, &m, why);
-	if (message.len >= MSP_HEADER_LEN && m.id != x->id)
-		return msp_fail(why, MSP_EMISMATCH, "id %u, asked with %u", m.id, x->id);
-	if (err != MSP_OK)
-		return MSP_EFORMAT; /* why is set */
-	err = check_message(x, &m, rcode, why);
-	if (err != MSP_OK)
-		return err;
-	msp_msg_it_init(&it, &m, MSP_SEC_ANSWER, &x->scratch);
+	return MSP_OK;
+}
+
+static enum msp_err take_answer(struct msp_xfrin *x, const struct msp_msg *m, enum msp_xfrin_state *state,
+				struct msp_why *why)
+{
+	struct msp_msg_it it;
+	struct msp_rr rr;
+	enum msp_err err = MSP_OK;
+
+	msp_msg_it_init(&it, m, MSP_SEC_ANSWER, &x->scratch);
 	while (err == MSP_OK && *state != MSP_XFRIN_UP_TO_DATE && msp_msg_next(&it, &rr))
 		err = take_record(x, &rr, state, why);
+	if (err == MSP_OK && it.rd.err != MSP_OK)
+		err = msp_fail(why, MSP_EFORMAT, "record %u of message %llu: %s", m->count[MSP_SEC_ANSWER] - it.left,
+			       (unsigned long long)x->messages, msp_err_text(it.rd.err));
 	return err;
 }
 
-enum msp_err msp_xfrin_feed(struct msp_xfrin *x, struct msp_span message, enum msp_xfrin_state *state, unsigned *rcode,
-			    struct msp_why *why)
+/* parsed: what came of parsing m; *why is set when that was an error. */
+static enum msp_err feed(struct msp_xfrin *x, const struct msp_msg *m, enum msp_err parsed, enum msp_xfrin_state *state,
+			 unsigned *rcode, struct msp_why *why)
 {
-	enum msp_err err;
+	enum msp_err err = count_message(x, m->raw.len, why);
 
-	*state = MSP_XFRIN_MORE;
-	if (rcode != NULL)
-		*rcode = MSP_RCODE_NOERROR;
-	if (x->phase == PH_END || x->phase == PH_FAILED)
-		return msp_fail(why, MSP_ESTATE, "the transfer is over");
-	err = feed(x, message, state, rcode, why);
+	/* Another's id says more than what is wrong inside. */
+	if (err == MSP_OK && m->raw.len >= MSP_HEADER_LEN && m->id != x->id)
+		err = msp_fail(why, MSP_EMISMATCH, "id %u, asked with %u", m->id, x->id);
+	if (err == MSP_OK && parsed != MSP_OK)
+		err = MSP_EFORMAT;
+	if (err == MSP_OK)
+		err = check_message(x, m, rcode, why);
+	if (err == MSP_OK)
+		err = check_rest(x, m, why);
+	if (err == MSP_OK)
+		err = take_answer(x, m, state, why);
 	if (err != MSP_OK) {
 		x->phase = PH_FAILED;
 		*state = MSP_XFRIN_MORE;
 	}
 	return err;
+}
+
+static bool is_over(const struct msp_xfrin *x, enum msp_xfrin_state *state, unsigned *rcode)
+{
+	*state = MSP_XFRIN_MORE;
+	if (rcode != NULL)
+		*rcode = MSP_RCODE_NOERROR;
+	return x->phase == PH_END || x->phase == PH_FAILED;
+}
+
+enum msp_err msp_xfrin_feed_msg(struct msp_xfrin *x, const struct msp_msg *m, enum msp_xfrin_state *state,
+				unsigned *rcode, struct msp_why *why)
+{
+	if (is_over(x, state, rcode))
+		return msp_fail(why, MSP_ESTATE, "the transfer is over");
+	return feed(x, m, MSP_OK, state, rcode, why);
+}
+
+enum msp_err msp_xfrin_feed(struct msp_xfrin *x, struct msp_span message, enum msp_xfrin_state *state, unsigned *rcode,
+			    struct msp_why *why)
+{
+	struct msp_msg m;
+	enum msp_err parsed;
+
+	if (is_over(x, state, rcode))
+		return msp_fail(why, MSP_ESTATE, "the transfer is over");
+	parsed = msp_msg_parse(message, &x->scratch, &m, why);
+	return feed(x, &m, parsed, state, rcode, why);
 }

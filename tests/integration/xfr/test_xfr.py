@@ -178,6 +178,14 @@ def test_ixfr_from_the_current_version_is_up_to_date(server, xfrtool):
     assert ours.status == 2, ours.last
 
 
+def test_transfers_one_after_the_other_share_a_connection(server, xfrtool):
+    """Ten, AXFR and IXFR in turn, from one fixed port: a second connection from there could not be made."""
+    argv = [str(xfrtool), "again", "127.0.0.1", str(server.port), ZONE, KEY, str(free_port())]
+    p = subprocess.run(argv, capture_output=True, text=True, timeout=120, check=False)
+    assert p.returncode == 0, p.stdout + p.stderr
+    assert p.stdout.splitlines()[-1] == "# left=0 up_to_date=5"
+
+
 def test_ixfr_after_edits_leads_from_version_to_version(updatable, xfrtool):
     """AXFR(v) + IXFR(v -> w) = AXFR(w), for all pairs of versions."""
     rng = random.Random(20)

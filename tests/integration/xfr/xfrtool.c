@@ -6,6 +6,8 @@
  *   xfrtool fetch ADDRESS PORT ZONE KEY            AXFR
  *   xfrtool fetch ADDRESS PORT ZONE KEY "SOA line" IXFR from that version
  *   xfrtool serve ADDRESS PORT ZONE KEY < lines    AXFR to everybody, until SIGTERM; the port goes to stdout
+ *   xfrtool again ADDRESS PORT ZONE KEY SOURCE_PORT  AXFR, IXFR, AXFR, ... through a pool: from one port of ours only
+ * one connection can be made
  *
  * KEY is "-" or name:algorithm:base64. fetch writes one record a line: "S " the new SOA, "F " of a whole zone, "- " and
  * "+ " of differences; a last line "# ..." says how it ended. Exit code 0: done, 2: up to date, 3: RCODE, 1: all else.
@@ -28,6 +30,11 @@ struct tool {
 	struct msp_name zone;
 	struct msp_tsig_key *key;
 	int status;
+	/* again */
+	struct msp_xfr_params params;
+	struct msp_rr have;
+	uint8_t have_rdata[2 * MSP_NAME_MAX + 20];
+	unsigned left, up_to_date;
 	/* serve */
 	struct msp_rrset *soa, **set;
 	size_t count;
@@ -131,6 +138,61 @@ static void fetch(struct tool *t, const struct msp_addr *server, const char *hav
 	must(msp_xfr_start(t->loop, &p, &ops, t, on_done, t, NULL), "start");
 	msp_loop_run(t->loop);
 	msp_buf_fini(&rdata);
+}
+
+/* --- again --- */
+
+#define TRANSFERS 10
+
+static enum msp_err keep_soa(void *arg, const struct msp_rr *soa, bool is_full)
+{
+	struct tool *t = arg;
+
+	(void)is_full;
+	t->have = *soa;
+	memcpy(t->have_rdata, soa->rdata.ptr, soa->rdata.len);
+	t->have.rdata.ptr = t->have_rdata;
+	return MSP_OK;
+}
+static const struct msp_xfrin_ops soa_ops = { .begin = keep_soa };
+
+static void next_transfer(struct tool *t);
+
+static void on_one_done(void *arg, const struct msp_xfr_result *r)
+{
+	struct tool *t = arg;
+
+	if (r->err != MSP_OK)
+		on_done(t, r);
+	t->up_to_date += r->state == MSP_XFRIN_UP_TO_DATE;
+	if (r->err == MSP_OK && --t->left > 0) {
+		next_transfer(t);
+		return;
+	}
+	printf("# left=%u up_to_date=%u\n", t->left, t->up_to_date);
+	t->status = t->left > 0;
+	msp_loop_stop(t->loop);
+}
+
+static void next_transfer(struct tool *t)
+{
+	t->params.kind = t->left % 2 != 0 ? MSP_XFR_IXFR : MSP_XFR_AXFR;
+	t->params.have_soa = t->left % 2 != 0 ? &t->have : NULL;
+	must(msp_xfr_start(t->loop, &t->params, &soa_ops, t, on_one_done, t, NULL), "start");
+}
+
+static void again(struct tool *t, const struct msp_addr *server, const char *source_port)
+{
+	uint64_t port;
+
+	must(msp_u64_parse(msp_span_str(source_port), 65535, &port), "source port");
+	t->params = (struct msp_xfr_params){ .server = *server, .zone = t->zone, .tsig = t->key, .source = *server };
+	t->params.source.port = (uint16_t)port;
+	t->left = TRANSFERS;
+	must(msp_xfr_pool_new(t->loop, 1, 60000, &t->params.pool), "pool");
+	next_transfer(t);
+	msp_loop_run(t->loop);
+	msp_xfr_pool_close(&t->params.pool);
 }
 
 /* --- serve --- */
@@ -253,7 +315,7 @@ int main(int argc, char **argv)
 	uint64_t port;
 
 	if (argc < 6 || argc > 7) {
-		fprintf(stderr, "usage: xfrtool fetch|serve ADDRESS PORT ZONE KEY [SOA]\n");
+		fprintf(stderr, "usage: xfrtool fetch|serve|again ADDRESS PORT ZONE KEY [SOA|SOURCE_PORT]\n");
 		return 1;
 	}
 	must(msp_u64_parse(msp_span_str(argv[3]), 65535, &port), "port");
@@ -264,6 +326,8 @@ int main(int argc, char **argv)
 	must(msp_loop_new(&t.log, &t.loop), "loop");
 	if (strcmp(argv[1], "serve") == 0)
 		serve(&t, &addr);
+	else if (strcmp(argv[1], "again") == 0 && argc == 7)
+		again(&t, &addr, argv[6]);
 	else
 		fetch(&t, &addr, argc == 7 ? argv[6] : NULL);
 	msp_loop_free(&t.loop);

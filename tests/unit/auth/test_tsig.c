@@ -523,6 +523,86 @@ static void signing_needs_room_and_keys_need_a_secret(void **state)
 	msp_tsig_key_free(&key);
 }
 
+/* Three answer messages: in one piece by one context, in pieces by its twin. `cuts` tells where the pieces end. */
+static void sign_in_pieces(const struct msp_tsig_ctx *start, const size_t *cuts, size_t count)
+{
+	struct msp_tsig_ctx whole = *start, pieces = *start;
+
+	for (unsigned n = 0; n < 3; n++) {
+		uint8_t msg[512], bare[512], rr[MSP_TSIG_RR_MAX];
+		size_t len = question(msg, sizeof(msg), 7, MSP_FLAG_QR), bare_len = len, rr_len = 0, from = 0;
+		struct msp_span part[8];
+
+		memcpy(bare, msg, len);
+		for (size_t i = 0; i < count; from = cuts[i++])
+			part[i] = msp_span(bare + from, cuts[i] - from);
+		part[count] = msp_span(bare + from, len - from);
+		T_OK(msp_tsig_sign_response(&whole, T1, msg, &len, sizeof(msg)));
+		T_OK(msp_tsig_sign_parts(&pieces, T1, part, count + 1, 7, rr, &rr_len, sizeof(rr)));
+		kit_assert_octets(msp_span(rr, rr_len), msp_span(msg + bare_len, len - bare_len));
+		assert_int_equal(msg[11], bare[11] + 1);
+	}
+	assert_memory_equal(&whole, &pieces, sizeof(whole));
+}
+
+static void a_message_in_pieces_is_signed_like_the_same_message_in_one(void **state)
+{
+	static const size_t middle[] = { 12, 12, 13, 20 };
+	struct msp_tsig_key *key = vector_key();
+	struct msp_tsig_ctx client, server;
+	enum msp_tsig_error error;
+	uint8_t req[512], rr[MSP_TSIG_RR_MAX];
+	size_t len = question(req, sizeof(req), 7, 0), rr_len = 1234;
+	struct msp_span part;
+	struct msp_msg m;
+
+	(void)state;
+	T_OK(msp_tsig_sign_request(key, T1, req, &len, sizeof(req), &client));
+	m = parse(req, len);
+	T_OK(msp_tsig_verify_request(&m, find_any, key, T1, &server, &error));
+	sign_in_pieces(&server, NULL, 0);
+	for (size_t cut = MSP_HEADER_LEN; cut <= 30; cut++)
+		sign_in_pieces(&server, &cut, 1);
+	sign_in_pieces(&server, middle, 4);
+
+	/* What does not fit leaves the context as it was. */
+	client = server;
+	part = msp_span(req, 30);
+	T_ERR(msp_tsig_sign_parts(&server, T1, &part, 1, 7, rr, &rr_len, 40), MSP_ENOSPACE);
+	req[10] = req[11] = 0xff;
+	T_ERR(msp_tsig_sign_parts(&server, T1, &part, 1, 7, rr, &rr_len, sizeof(rr)), MSP_ENOSPACE);
+	assert_int_equal(rr_len, 1234);
+	assert_memory_equal(&client, &server, sizeof(server));
+	msp_tsig_ctx_fini(&server);
+	msp_tsig_key_free(&key);
+}
+
+/* The ID on the wire may be another than the one that was asked with: the record tells (RFC 8945 4.3.2). */
+static void a_message_in_pieces_carries_the_original_id(void **state)
+{
+	struct msp_tsig_key *key = vector_key();
+	struct msp_tsig_ctx client, server;
+	enum msp_tsig_error error;
+	uint8_t req[512], resp[1024];
+	size_t len = question(req, sizeof(req), 7, 0), resp_len, rr_len;
+	struct msp_span part;
+	struct msp_msg m;
+
+	(void)state;
+	T_OK(msp_tsig_sign_request(key, T1, req, &len, sizeof(req), &client));
+	m = parse(req, len);
+	T_OK(msp_tsig_verify_request(&m, find_any, key, T1, &server, &error));
+	resp_len = question(resp, sizeof(resp), 99, MSP_FLAG_QR);
+	part = msp_span(resp, resp_len);
+	T_OK(msp_tsig_sign_parts(&server, T1, &part, 1, 7, resp + resp_len, &rr_len, sizeof(resp) - resp_len));
+	resp[11]++;
+	m = parse(resp, resp_len + rr_len);
+	T_OK(msp_tsig_verify_response(&client, &m, true, T1, NULL));
+	msp_tsig_ctx_fini(&client);
+	msp_tsig_ctx_fini(&server);
+	msp_tsig_key_free(&key);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -536,6 +616,8 @@ int main(void)
 		cmocka_unit_test(up_to_99_messages_in_a_row_may_go_unsigned),
 		cmocka_unit_test(first_and_last_message_must_be_signed_and_none_may_be_slipped_in),
 		cmocka_unit_test(answers_with_another_key_are_refused),
+		cmocka_unit_test(a_message_in_pieces_is_signed_like_the_same_message_in_one),
+		cmocka_unit_test(a_message_in_pieces_carries_the_original_id),
 		cmocka_unit_test(signing_needs_room_and_keys_need_a_secret),
 	};
 

@@ -3,6 +3,7 @@
 
 #include <msproto/base/log.h>
 
+#include <fcntl.h>
 #include <unistd.h>
 
 struct capture {
@@ -23,7 +24,7 @@ static void keep(void *arg, enum msp_log_level level, const char *line)
 static void an_event_has_a_name_and_typed_fields(void **state)
 {
 	struct capture c = { .count = 0 };
-	struct msp_log log = { MSP_LOG_DEBUG, keep, &c };
+	struct msp_log log = { .level = MSP_LOG_DEBUG, .sink = keep, .arg = &c };
 
 	(void)state;
 	msp_log(&log, MSP_LOG_NOTICE, "peer-state", MSP_F_STR("peer", "ns.b."), MSP_F_U64("n", UINT64_MAX),
@@ -38,7 +39,7 @@ static void an_event_has_a_name_and_typed_fields(void **state)
 static void levels_above_the_set_one_are_dropped(void **state)
 {
 	struct capture c = { .count = 0 };
-	struct msp_log log = { MSP_LOG_NOTICE, keep, &c };
+	struct msp_log log = { .level = MSP_LOG_NOTICE, .sink = keep, .arg = &c };
 
 	(void)state;
 	msp_log_write(&log, MSP_LOG_INFO, "x", NULL);
@@ -72,7 +73,7 @@ static void values_are_escaped_and_quoted(void **state)
 		{ "\t", "e v=\\009" },
 	};
 	struct capture c = { .count = 0 };
-	struct msp_log log = { MSP_LOG_DEBUG, keep, &c };
+	struct msp_log log = { .level = MSP_LOG_DEBUG, .sink = keep, .arg = &c };
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
@@ -86,7 +87,7 @@ static void values_are_escaped_and_quoted(void **state)
 static void any_octet_in_a_value_stays_on_one_printable_line(void **state)
 {
 	struct capture c = { .count = 0 };
-	struct msp_log log = { MSP_LOG_DEBUG, keep, &c };
+	struct msp_log log = { .level = MSP_LOG_DEBUG, .sink = keep, .arg = &c };
 
 	(void)state;
 	for (int octet = 1; octet < 256; octet++) {
@@ -101,7 +102,7 @@ static void any_octet_in_a_value_stays_on_one_printable_line(void **state)
 static void long_lines_are_cut_between_escapes(void **state)
 {
 	struct capture c = { .count = 0 };
-	struct msp_log log = { MSP_LOG_DEBUG, keep, &c };
+	struct msp_log log = { .level = MSP_LOG_DEBUG, .sink = keep, .arg = &c };
 	static uint8_t octets[100];
 	char value[6000];
 
@@ -165,6 +166,70 @@ static void standard_error_gets_a_priority_and_one_line(void **state)
 	assert_string_equal(stamped + m - 4, "...\n");
 }
 
+static size_t lines_of(const char *text)
+{
+	size_t n = 0;
+
+	for (; *text != '\0'; text++)
+		n += *text == '\n';
+	return n;
+}
+
+static size_t read_all(int fd, char *out, size_t cap)
+{
+	ssize_t n = read(fd, out, cap - 1);
+
+	out[n > 0 ? n : 0] = '\0';
+	return n > 0 ? (size_t)n : 0;
+}
+
+static void gathered_lines_go_out_together(void **state)
+{
+	int fd[2], saved = dup(STDERR_FILENO);
+	size_t early, flushed, error, full, last;
+	char value[1500], text[4][8192];
+	struct msp_log_gathered g = { 0 };
+	struct msp_log log;
+
+	(void)state;
+	memset(value, 'x', sizeof(value));
+	value[sizeof(value) - 1] = '\0';
+	assert_int_equal(pipe2(fd, O_NONBLOCK), 0);
+	dup2(fd[1], STDERR_FILENO);
+	msp_log_init_stderr(&log, MSP_LOG_DEBUG, false);
+	msp_log_flush(NULL);
+	msp_log_flush(&log);
+	msp_log_gather(&log, &g);
+	msp_log(&log, MSP_LOG_INFO, "one", MSP_F_U64("n", 1));
+	msp_log(&log, MSP_LOG_WARNING, "two", MSP_F_U64("n", 2));
+	early = read_all(fd[0], text[0], sizeof(text[0]));
+	msp_log_flush(&log);
+	msp_log_flush(&log);
+	flushed = read_all(fd[0], text[0], sizeof(text[0]));
+	msp_log(&log, MSP_LOG_INFO, "three", MSP_F_U64("n", 3));
+	msp_log(&log, MSP_LOG_ERROR, "four", MSP_F_U64("n", 4));
+	error = read_all(fd[0], text[1], sizeof(text[1]));
+	for (int i = 0; i < 3; i++)
+		msp_log(&log, MSP_LOG_INFO, "long", MSP_F_STR("v", value));
+	full = read_all(fd[0], text[2], sizeof(text[2]));
+	msp_log_gather(&log, NULL);
+	msp_log(&log, MSP_LOG_INFO, "last", MSP_F_U64("n", 5));
+	last = read_all(fd[0], text[3], sizeof(text[3]));
+	dup2(saved, STDERR_FILENO); /* cmocka reports there */
+	close(saved);
+	close(fd[0]);
+	close(fd[1]);
+	assert_int_equal(early, 0);
+	assert_string_equal(text[0], "<6>one n=1\n<4>two n=2\n");
+	assert_int_equal(flushed, strlen(text[0]));
+	assert_string_equal(text[1], "<6>three n=3\n<3>four n=4\n");
+	assert_int_equal(error, strlen(text[1]));
+	assert_int_equal(lines_of(text[2]), 2);
+	assert_true(full <= MSP_LOG_LINE_MAX);
+	assert_int_equal(lines_of(text[3]), 2);
+	assert_true(last > sizeof(value));
+}
+
 static void level_names_go_both_ways(void **state)
 {
 	(void)state;
@@ -186,6 +251,7 @@ int main(void)
 		cmocka_unit_test(any_octet_in_a_value_stays_on_one_printable_line),
 		cmocka_unit_test(long_lines_are_cut_between_escapes),
 		cmocka_unit_test(standard_error_gets_a_priority_and_one_line),
+		cmocka_unit_test(gathered_lines_go_out_together),
 		cmocka_unit_test(level_names_go_both_ways),
 	};
 

@@ -47,6 +47,22 @@ static void the_system_does_not_repeat(void **state)
 	assert_true(msp_rand_u64(&r) != msp_rand_u64(&r));
 }
 
+static void numbers_of_the_system_are_given_out_once(void **state)
+{
+	uint64_t seen[3 * MSP_RAND_AHEAD];
+	struct msp_rand r;
+
+	(void)state;
+	msp_rand_init_system(&r);
+	for (size_t i = 0; i < 3 * MSP_RAND_AHEAD; i++) {
+		seen[i] = msp_rand_u64(&r);
+		for (size_t j = 0; j < i; j++)
+			assert_true(seen[j] != seen[i]);
+		for (size_t j = 0; j < MSP_RAND_AHEAD; j++)
+			assert_true(r.ahead[j] != seen[i]);
+	}
+}
+
 static void below_is_uniform_and_within_its_bound(void **state)
 {
 	unsigned seen[7] = { 0 };
@@ -97,6 +113,7 @@ int main(void)
 		cmocka_unit_test(the_same_seed_gives_the_same_sequence),
 		cmocka_unit_test(the_generator_is_xoshiro256_starstar),
 		cmocka_unit_test(the_system_does_not_repeat),
+		cmocka_unit_test(numbers_of_the_system_are_given_out_once),
 		cmocka_unit_test(below_is_uniform_and_within_its_bound),
 		cmocka_unit_test(jitter_stays_within_its_per_cent),
 	};

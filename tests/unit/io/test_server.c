@@ -1097,6 +1097,88 @@ static void tokens_come_back_once_when_a_pull_fails(void **state)
 /* --- memory --- */
 
 /* Every allocation of a conversation fails once: nothing leaks, hangs or is called twice. */
+/* Which stream was pulled, in order. */
+struct turns {
+	char order[64];
+	size_t count;
+};
+struct turn_source {
+	struct turns *turns;
+	char name;
+	size_t left;
+	bool done;
+};
+static enum msp_err pull_turn(void *arg, struct msp_stream_chunk *out)
+{
+	static uint8_t chunk[50000] = { (50000 - 2) >> 8, (50000 - 2) & 0xff };
+	struct turn_source *s = arg;
+
+	if (s->turns->count < sizeof(s->turns->order))
+		s->turns->order[s->turns->count++] = s->name;
+	out->part[out->count++] = msp_span(chunk, sizeof(chunk));
+	out->token = s;
+	out->end = --s->left == 0;
+	return MSP_OK;
+}
+static void turn_sent(void *arg, void *token)
+{
+	assert_ptr_equal(arg, token);
+}
+static void turn_done(void *arg, enum msp_err err)
+{
+	(void)err;
+	((struct turn_source *)arg)->done = true;
+}
+static void no_stream_takes_more_than_a_watermark_in_a_round(void **state)
+{
+	struct msp_server_limits limits = { .write_watermark = 300000 };
+	struct turns turns = { .count = 0 };
+	struct turn_source a = { &turns, 'a', 40, false }, b = { &turns, 'b', 40, false };
+	struct rig r;
+	int fd[2];
+
+	(void)state;
+	rig_open(&r, &limits);
+	r.holds = true;
+	fd[0] = ask(&r, 1);
+	K_UNTIL_COUNT(&r.k, &r.held_count, 1);
+	fd[1] = ask(&r, 2);
+	K_UNTIL_COUNT(&r.k, &r.held_count, 2);
+	k_settle(&r.k);
+	msp_req_stream_chunks(&r.held[0], pull_turn, turn_sent, turn_done, &a);
+	msp_req_stream_chunks(&r.held[1], pull_turn, turn_sent, turn_done, &b);
+	K_UNTIL_COUNT(&r.k, &turns.count, 12);
+	/* Even though the kernel takes far more than that from each. */
+	assert_memory_equal(turns.order, "aaaaaabbbbbb", 12);
+	close(fd[0]);
+	close(fd[1]);
+	K_UNTIL(&r.k, &a.done);
+	K_UNTIL(&r.k, &b.done);
+	rig_close(&r);
+}
+
+static void one_chunk_waits_behind_the_one_under_way(void **state)
+{
+	struct msp_server_limits limits = { .write_watermark = 10000 };
+	struct source s = { .total = 400, .size = 60000 };
+	struct rig r;
+	int fd = rig_with_request(&r, &limits, 4096);
+	size_t given;
+
+	(void)state;
+	start_chunks(&r, &s);
+	do {
+		given = s.given;
+		k_settle(&r.k);
+	} while (s.given != given);
+	assert_true(s.given < s.total);
+	assert_int_equal(s.given - s.sent, 2); /* each is more than the watermark alone */
+	close(fd);
+	K_UNTIL(&r.k, &s.done);
+	end_chunks(&s);
+	rig_close(&r);
+}
+
 static void every_allocation_may_fail(void **state)
 {
 	bool failed = true;
@@ -1174,6 +1256,8 @@ int main(void)
 		cmocka_unit_test(chunks_arrive_whole_and_every_token_comes_back_once),
 		cmocka_unit_test(tokens_come_back_once_when_the_client_vanishes),
 		cmocka_unit_test(tokens_come_back_once_when_a_pull_fails),
+		cmocka_unit_test(no_stream_takes_more_than_a_watermark_in_a_round),
+		cmocka_unit_test(one_chunk_waits_behind_the_one_under_way),
 		cmocka_unit_test(every_allocation_may_fail),
 	};
 

@@ -314,6 +314,111 @@ static void each_exchange_has_its_own_port(void **state)
 	rig_close(&r);
 }
 
+#define SIGNED 6
+
+struct one_of_many {
+	size_t calls;
+	enum msp_err err;
+	uint16_t id;
+	char name; /* first letter of the answer's question */
+	struct msp_xchg *x;
+	size_t *all;
+};
+
+static void on_one_answer(void *arg, enum msp_err err, struct msp_span answer)
+{
+	struct one_of_many *o = arg;
+
+	o->calls++;
+	o->err = err;
+	if (err == MSP_OK) {
+		o->id = k_id(answer.ptr);
+		o->name = (char)answer.ptr[13];
+	}
+	++*o->all;
+}
+
+static void signed_exchanges_share_a_port_and_get_their_own_answers(void **state)
+{
+	/* The same id with other questions, and ids that differ in the high octet only. */
+	static const uint16_t id[SIGNED] = { 0x1234, 0x1234, 0x2234, 0x1235, 0x1234, 0x3234 };
+	struct one_of_many o[SIGNED] = { { 0 } };
+	size_t answers = 0;
+	uint8_t q[512];
+	struct rig r;
+
+	(void)state;
+	rig_open(&r, ECHO);
+	for (int round = 0; round < 2; round++) {
+		r.by_udp = answers = 0;
+		memset(o, 0, sizeof(o));
+		for (int i = 0; i < SIGNED; i++) {
+			char name[] = "question.example.";
+			struct msp_xchg_params p = params(&r, MSP_UDP_ONLY, q, sizeof(q));
+			size_t len;
+
+			name[0] = (char)('a' + i);
+			len = k_question(q, sizeof(q), id[i], name, MSP_TYPE_SOA);
+			p.message = msp_span(q + 2, len - 2);
+			p.timeout_ms[0] = 5000;
+			p.is_signed = true;
+			o[i].all = &answers;
+			T_OK(msp_xchg_start(r.k.loop, &p, on_one_answer, &o[i], &o[i].x));
+		}
+		msp_xchg_cancel(&o[2].x);
+		K_UNTIL_COUNT(&r.k, &answers, SIGNED - 1);
+		k_settle(&r.k);
+		for (int i = 0; i < SIGNED; i++) {
+			assert_int_equal(o[i].calls, i != 2);
+			if (i == 2)
+				continue;
+			T_ERR(o[i].err, MSP_OK);
+			assert_int_equal(o[i].id, id[i]);
+			assert_int_equal(o[i].name, 'A' + i);
+		}
+		for (int i = 1; i < SIGNED; i++)
+			assert_true(msp_addr_equal(&r.peer[0], &r.peer[i]));
+	}
+	rig_close(&r);
+}
+
+static void a_shared_port_hears_nobody_else_and_keeps_to_the_schedule(void **state)
+{
+	struct msp_xchg_params p;
+	uint8_t q[512];
+	struct rig r;
+
+	(void)state;
+	/* Each transmission gets another wrong answer; the sixth is right. */
+	rig_open(&r, WRONG_THEN_RIGHT);
+	p = params(&r, MSP_UDP_ONLY, q, sizeof(q));
+	p.is_signed = true;
+	for (int i = 0; i < 6; i++)
+		p.timeout_ms[i] = 20;
+	start(&r, &p);
+	expect_answer(&r);
+	assert_int_equal(r.by_udp, 6);
+	for (int i = 1; i < 6; i++)
+		assert_true(msp_addr_equal(&r.peer[0], &r.peer[i]));
+	rig_close(&r);
+	rig_open(&r, SILENT);
+	p = params(&r, MSP_UDP_ONLY, q, sizeof(q));
+	p.is_signed = true;
+	start(&r, &p);
+	expect_error(&r, MSP_ETIMEOUT);
+	assert_int_equal(r.by_udp, 3);
+	rig_close(&r);
+	rig_open(&r, TRUNCATES);
+	p = params(&r, MSP_UDP_THEN_TCP, q, sizeof(q));
+	p.is_signed = true;
+	p.source = k_addr("127.0.0.5", 0);
+	start(&r, &p);
+	expect_answer(&r);
+	assert_int_equal(r.by_tcp, 1);
+	assert_true(msp_addr_same_host(&r.peer[0], &p.source));
+	rig_close(&r);
+}
+
 static void source_address_is_used(void **state)
 {
 	struct msp_xchg_params p;
@@ -401,20 +506,20 @@ static void hold(void *arg, struct msp_req *req)
 	r->held = req;
 }
 
-static void answer_from_another_source_is_ignored(void **state)
+static void ignore_another_source(bool is_signed)
 {
 	struct msp_addr any = k_addr("127.0.0.1", 0);
 	struct msp_xchg_params p;
 	uint8_t q[512], a[512];
 	struct rig r;
 
-	(void)state;
 	rig_open(&r, ECHO);
 	msp_server_close(&r.server);
 	T_OK(msp_server_open(r.k.loop, &any, NULL, hold, &r, &r.server, NULL));
 	r.addr = *msp_server_addr(r.server);
 	p = params(&r, MSP_UDP_ONLY, q, sizeof(q));
 	p.timeout_ms[0] = 5000;
+	p.is_signed = is_signed;
 	start(&r, &p);
 	K_UNTIL_COUNT(&r.k, &r.by_udp, 1);
 	memcpy(a, p.message.ptr, p.message.len);
@@ -425,6 +530,13 @@ static void answer_from_another_source_is_ignored(void **state)
 	upper_case_echo(&r.held);
 	expect_answer(&r);
 	rig_close(&r);
+}
+
+static void answer_from_another_source_is_ignored(void **state)
+{
+	(void)state;
+	ignore_another_source(false);
+	ignore_another_source(true);
 }
 
 static void truncated_answer_goes_to_tcp(void **state)
@@ -715,6 +827,8 @@ int main(void)
 		cmocka_unit_test(ipv6_works_as_well),
 		cmocka_unit_test(lost_datagram_is_sent_again_from_the_same_port),
 		cmocka_unit_test(each_exchange_has_its_own_port),
+		cmocka_unit_test(signed_exchanges_share_a_port_and_get_their_own_answers),
+		cmocka_unit_test(a_shared_port_hears_nobody_else_and_keeps_to_the_schedule),
 		cmocka_unit_test(source_address_is_used),
 		cmocka_unit_test(silence_ends_with_the_schedule),
 		cmocka_unit_test(tcp_silence_ends_with_the_sum),

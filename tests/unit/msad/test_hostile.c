@@ -170,7 +170,7 @@ static void a_group_that_changes_at_every_turn_fills_no_log(void **state)
 	struct lines l = { 0 };
 
 	(void)state;
-	f->log = (struct msp_log){ MSP_LOG_NOTICE, count_line, &l };
+	f->log = (struct msp_log){ .level = MSP_LOG_NOTICE, .sink = count_line, .arg = &l };
 	for (unsigned i = 0; i < 1000; i++) {
 		(void)fx_request(f,
 				 fx_build(f, &(struct fx_message){ .claims = FX_B,
@@ -218,7 +218,7 @@ static void a_thousand_goodbyes_are_one_line(void **state)
 	struct lines l = { 0 };
 
 	(void)state;
-	f->log = (struct msp_log){ MSP_LOG_DEBUG, count_line, &l };
+	f->log = (struct msp_log){ .level = MSP_LOG_DEBUG, .sink = count_line, .arg = &l };
 	for (unsigned i = 0; i < 1000; i++)
 		send_op(f, FX_B, msp_numbers_default.op_bye, NULL);
 	assert_int_equal(l.bye, 1);

@@ -66,6 +66,70 @@ static void every_vector_parses_but_those_with_a_misplaced_signature(void **stat
 	assert_int_equal(count, 23);
 }
 
+static void a_message_that_parses_has_the_same_frame(void **state)
+{
+	static const char *const files[] = { "u1-update-ed25519", "t1-tsig-update-request", "t1-tsig-update-response" };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+		struct msp_msg whole, frame;
+		struct msp_buf buf;
+		char path[64];
+
+		snprintf(path, sizeof(path), "vectors/%s.hex", files[i]);
+		t_hex_file(path, &buf);
+		T_OK(parse(msp_buf_span(&buf), &whole));
+		T_OK(msp_msg_frame(msp_buf_span(&buf), &scratch, &frame, NULL));
+		assert_memory_equal(whole.section_at, frame.section_at, sizeof(whole.section_at));
+		assert_int_equal(whole.tsig_at, frame.tsig_at);
+		assert_int_equal(whole.sig0_at, frame.sig0_at);
+		assert_true(whole.tsig_at != 0 || whole.sig0_at != 0);
+		assert_int_equal(whole.rcode, frame.rcode);
+		assert_true(msp_name_same(&whole.question.name, &frame.question.name));
+		/* One octet less and nothing is at its end. */
+		T_ERR(msp_msg_frame(msp_span(buf.ptr, buf.len - 1), &scratch, &frame, NULL), MSP_ETRUNC);
+		assert_int_equal(frame.tsig_at + frame.sig0_at, 0);
+		msp_buf_fini(&buf);
+	}
+}
+
+/* What is inside a record shows when it is walked; where special records stand shows at once. */
+static void a_frame_says_nothing_about_the_records_in_it(void **state)
+{
+	struct msp_msg_it it;
+	struct msp_buf buf;
+	struct msp_msg m;
+	struct msp_rr rr;
+
+	(void)state;
+	t_hex("1234 8000 0000 0002 0000 0000"
+	      "0161 00 0001 0001 00000000 0004 01020304"
+	      "c00c 0001 0001 00000000 0003 010203",
+	      &buf);
+	T_ERR(parse(msp_buf_span(&buf), &m), MSP_ETRUNC);
+	T_OK(msp_msg_frame(msp_buf_span(&buf), &scratch, &m, NULL));
+	msp_msg_it_init(&it, &m, MSP_SEC_ANSWER, &scratch);
+	assert_true(msp_msg_next(&it, &rr));
+	T_OK(it.rd.err);
+	assert_false(msp_msg_next(&it, &rr));
+	assert_int_equal(it.rd.err, MSP_ETRUNC);
+	msp_buf_fini(&buf);
+
+	t_hex("1234 8000 0000 0001 0000 0000 00 0029 0400 00000000 0000", &buf); /* an OPT in the answer */
+	T_ERR(msp_msg_frame(msp_buf_span(&buf), &scratch, &m, NULL), MSP_EFORMAT);
+	msp_buf_fini(&buf);
+	t_hex("1234 8000 0000 0000 0000 0001 00 00fa 00ff 00000000 0000", &buf); /* a TSIG of class ANY without RDATA */
+	T_OK(msp_msg_frame(msp_buf_span(&buf), &scratch, &m, NULL));
+	assert_int_equal(m.tsig_at, 12);
+	msp_buf_fini(&buf);
+	t_hex("1234 8000 0000 0000 0000 0002 00 00fa 00ff 00000000 0000 00 0001 0001 00000000 0004 01020304", &buf);
+	T_ERR(msp_msg_frame(msp_buf_span(&buf), &scratch, &m, NULL), MSP_EFORMAT); /* which is not the last */
+	msp_buf_fini(&buf);
+	t_hex("1234 8000 0000 0000 0000 0001 00 0001 0001 00000000 0004 0102030405", &buf);
+	T_ERR(msp_msg_frame(msp_buf_span(&buf), &scratch, &m, NULL), MSP_ETRAIL);
+	msp_buf_fini(&buf);
+}
+
 static void update_vector_is_read_field_by_field(void **state)
 {
 	static const uint16_t types[] = { MSP_TYPE_NS, MSP_TYPE_NS, MSP_TYPE_NS, MSP_TYPE_A, MSP_TYPE_AAAA };
@@ -549,6 +613,8 @@ int main(void)
 		cmocka_unit_test(a_name_that_points_into_the_header_is_refused),
 		cmocka_unit_test(every_vector_parses_but_those_with_a_misplaced_signature),
 		cmocka_unit_test(update_vector_is_read_field_by_field),
+		cmocka_unit_test(a_message_that_parses_has_the_same_frame),
+		cmocka_unit_test(a_frame_says_nothing_about_the_records_in_it),
 		cmocka_unit_test(message_cut_anywhere_is_refused),
 		cmocka_unit_test(octets_left_over_are_refused),
 		cmocka_unit_test(message_over_65535_octets_is_refused),

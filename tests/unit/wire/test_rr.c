@@ -159,13 +159,81 @@ static void skipping_goes_as_far_as_reading(void **state)
 	t_hex("017800 c000 0001 0001 00000000 0004 01020304 0161c000 1234 0001 00000000 0000 05", &octets);
 	msp_rd_init(&rd, msp_buf_span(&octets));
 	(void)msp_rd_take(&rd, 3);
-	msp_rr_skip(&rd);
+	assert_int_equal(msp_rr_skip(&rd), MSP_TYPE_A);
 	assert_int_equal(rd.pos, 3 + 2 + 10 + 4);
-	msp_rr_skip(&rd);
+	assert_int_equal(msp_rr_skip(&rd), 0x1234);
 	assert_int_equal(rd.pos, 19 + 4 + 10);
 	T_ERR(msp_rd_done(&rd), MSP_ETRAIL);
-	msp_rr_skip(&rd);
+	assert_int_equal(msp_rr_skip(&rd), 0);
 	assert_int_equal(rd.err, MSP_ETRUNC);
+	msp_buf_fini(&octets);
+}
+
+static enum msp_err skip_err(const char *hex)
+{
+	struct msp_buf octets;
+	struct msp_rd rd;
+
+	t_hex(hex, &octets);
+	msp_rd_init(&rd, msp_buf_span(&octets));
+	(void)msp_rr_skip(&rd);
+	msp_buf_fini(&octets);
+	return rd.err;
+}
+
+static void skipping_stops_at_what_has_no_frame(void **state)
+{
+	(void)state;
+	T_OK(skip_err("00 0001 0001 00000000 0000"));
+	T_ERR(skip_err("00 0001 0001 00000000 0001"), MSP_ETRUNC);
+	T_ERR(skip_err("00 0001 0001 00000000 00"), MSP_ETRUNC);
+	T_ERR(skip_err(""), MSP_ETRUNC);
+	T_ERR(skip_err("c0"), MSP_ETRUNC);
+	T_ERR(skip_err("0161"), MSP_ETRUNC);
+	T_ERR(skip_err("3f61"), MSP_ETRUNC);
+	T_ERR(skip_err("40 0001 0001 00000000 0000"), MSP_EFORMAT);
+	T_ERR(skip_err("0161 bf00 0001 0001 00000000 0000"), MSP_EFORMAT);
+}
+
+/* Whatever way the owner is written, remembering the one before changes nothing. */
+static void reading_in_order_gives_what_reading_alone_gives(void **state)
+{
+	static const char *const hex = "000000000000000000000000"                      /* a header */
+				       "0161 0162 00 0001 0001 00000001 0004 01020304" /* 12: a.b. */
+				       "c00c 0001 0001 00000002 0004 01020305"         /* a.b. */
+				       "c00e 0001 0001 00000003 0004 01020306"         /* b. */
+				       "c00e 0001 0001 00000004 0004 01020306"         /* b. once more */
+				       "0161 c00e 0001 0001 00000005 0004 01020307"    /* a.b., in another way */
+				       "c00c 0001 0001 00000006 0004 01020308"         /* a.b., where it was first */
+				       "0161 0162 00 0001 0001 00000007 0004 01020309" /* written out */
+				       "00 0001 0001 00000008 0004 01020309"           /* . */
+				       "00 0001 0001 00000009 0004 01020309"
+				       "c010 0001 0001 0000000a 0004 01020309" /* . by a pointer */
+				       "c010 0001 0001 0000000b 0004 01020309"
+				       "c00c 0001 0001 0000000c 0004 01020308";
+	struct msp_rr_last last = { 0 };
+	struct msp_buf octets;
+	struct msp_rd alone, order;
+	uint32_t count = 0;
+
+	(void)state;
+	t_hex(hex, &octets);
+	msp_rd_init(&alone, msp_buf_span(&octets));
+	alone.floor = alone.pos = 12;
+	order = alone;
+	while (msp_rd_left(&alone) > 0) {
+		struct msp_rr a, b;
+
+		msp_rr_read(&alone, &scratch, &a);
+		msp_rr_read_next(&order, &scratch, &last, &b);
+		T_OK(alone.err);
+		T_OK(order.err);
+		assert_int_equal(alone.pos, order.pos);
+		assert_true(msp_name_same(&a.owner, &b.owner));
+		assert_int_equal(b.ttl, ++count);
+		assert_true(msp_span_equal(a.rdata, b.rdata));
+	}
+	assert_int_equal(count, 12);
 	msp_buf_fini(&octets);
 }
 
@@ -255,6 +323,27 @@ static void a_record_that_does_not_fit_can_be_taken_back(void **state)
 	msp_wr_rewind(&wr, at);
 	assert_int_equal(written("example. A 1.2.3.4", true, NULL, 0, &wr), 16);
 	T_OK(wr.err);
+}
+
+static void the_owner_of_the_record_before_is_pointed_to_until_it_is_taken_back(void **state)
+{
+	uint8_t mem[1024];
+	struct msp_wr wr;
+	size_t at;
+
+	(void)state;
+	(void)written(". NS .", true, mem, sizeof(mem), &wr);
+	assert_int_equal(written(". NS a.", true, NULL, 0, &wr), 1 + 10 + 3); /* the root is shorter than a pointer */
+	at = wr.pos;
+	(void)written("x.example. A 192.0.2.1", true, NULL, 0, &wr);
+	assert_int_equal(written("x.example. A 192.0.2.2", true, NULL, 0, &wr), 2 + 14);
+	assert_memory_equal(mem + wr.pos - 16, ((uint8_t[]){ 0xC0, (uint8_t)at }), 2);
+	assert_int_equal(written("X.example. A 192.0.2.3", true, NULL, 0, &wr), 4 + 14); /* in other case */
+	assert_int_equal(written("x.example. A 192.0.2.3", true, NULL, 0, &wr), 2 + 14);
+	assert_int_equal(written("x.example. A 192.0.2.4", true, NULL, 0, &wr), 2 + 14);
+	assert_memory_equal(mem + wr.pos - 16, ((uint8_t[]){ 0xC0, (uint8_t)at }), 2); /* no pointer to a pointer */
+	msp_wr_rewind(&wr, at);
+	assert_int_equal(written("x.example. A 192.0.2.4", true, NULL, 0, &wr), 11 + 14);
 }
 
 static void canonical_form_lowers_the_listed_types_only(void **state)
@@ -508,6 +597,9 @@ int main(void)
 		cmocka_unit_test(empty_rdata_is_for_class_any_and_none),
 		cmocka_unit_test(a_record_that_does_not_fit_its_frame_is_refused),
 		cmocka_unit_test(skipping_goes_as_far_as_reading),
+		cmocka_unit_test(skipping_stops_at_what_has_no_frame),
+		cmocka_unit_test(reading_in_order_gives_what_reading_alone_gives),
+		cmocka_unit_test(the_owner_of_the_record_before_is_pointed_to_until_it_is_taken_back),
 		cmocka_unit_test(only_rfc_1035_types_are_written_with_pointers),
 		cmocka_unit_test(a_written_record_reads_back_the_same),
 		cmocka_unit_test(a_record_that_does_not_fit_can_be_taken_back),

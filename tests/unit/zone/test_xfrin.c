@@ -22,6 +22,7 @@ static struct msp_xfrin *x;
 static char events[1000];
 static unsigned calls, fail_at;
 static unsigned rcode;
+static struct msp_why why;
 
 static uint8_t soa_octets[RECORDS_MAX][2 * MSP_NAME_MAX + 20];
 
@@ -153,11 +154,11 @@ static struct msp_span message(uint16_t qtype, bool has_question, const struct m
 static enum msp_err feed(struct msp_span raw, enum msp_xfrin_state *state)
 {
 	uint8_t *exact = malloc(raw.len != 0 ? raw.len : 1);
-	struct msp_why why = { "" };
 	enum msp_err err;
 
 	assert_non_null(exact);
 	memcpy(exact, raw.ptr, raw.len);
+	why.text[0] = '\0';
 	err = msp_xfrin_feed(x, msp_span(exact, raw.len), state, &rcode, &why);
 	memset(exact, 0x55, raw.len); /* what is kept between messages must have been copied */
 	free(exact);
@@ -173,9 +174,19 @@ static const char *outcome(enum msp_err err, enum msp_xfrin_state state)
 	return err == MSP_OK ? names[state] : msp_err_name(err);
 }
 
+/** As feed, the parsing done before. */
+static enum msp_err feed_framed(struct msp_span raw, enum msp_xfrin_state *state)
+{
+	static struct msp_rr_scratch scratch;
+	struct msp_msg m;
+
+	T_OK(msp_msg_frame(raw, &scratch, &m, NULL));
+	return msp_xfrin_feed_msg(x, &m, state, &rcode, &why);
+}
+
 /** Run with message ends after the records whose bits are set in `ends`; append the outcome to the events. */
 static void run_split(enum msp_xfr_kind kind, uint32_t have, const struct msp_rr *rr, unsigned count, uint32_t ends,
-		      bool question_always)
+		      bool question_always, unsigned padding)
 {
 	uint16_t qtype = kind == MSP_XFR_AXFR ? MSP_TYPE_AXFR : MSP_TYPE_IXFR;
 	enum msp_xfrin_state state = MSP_XFRIN_MORE;
@@ -186,13 +197,17 @@ static void run_split(enum msp_xfr_kind kind, uint32_t have, const struct msp_rr
 	for (unsigned i = 0; i < count && err == MSP_OK && state == MSP_XFRIN_MORE; i++) {
 		if (i + 1 < count && (ends >> i & 1) == 0)
 			continue;
-		err = feed(message(qtype, question_always || from == 0, rr + from, i + 1 - from), &state);
+		err = (padding != 0
+			       ? feed_framed
+			       : feed)(message(qtype, question_always || from == 0, rr + from, i + 1 - from), &state);
 		from = i + 1;
+		for (unsigned n = 0; n < padding && err == MSP_OK && state == MSP_XFRIN_MORE; n++)
+			err = feed(message(qtype, question_always, NULL, 0), &state);
 	}
 	strncat(events, outcome(err, state), sizeof(events) - strlen(events) - 1);
 }
 
-/** The same events for every way to cut the records into messages (up to 2^11 ways). */
+/** The same events for every way to cut the records into messages (up to 2^11 ways), empty ones among them or not. */
 static void check(enum msp_xfr_kind kind, uint32_t have, const char *words, const char *want)
 {
 	struct msp_rr rr[RECORDS_MAX];
@@ -200,7 +215,7 @@ static void check(enum msp_xfr_kind kind, uint32_t have, const char *words, cons
 	uint32_t ways = count < 12 ? UINT32_C(1) << (count - 1) : UINT32_C(1) << 11;
 
 	for (uint32_t ends = 0; ends < ways; ends++) {
-		run_split(kind, have, rr, count, ends, (ends & 1) != 0);
+		run_split(kind, have, rr, count, ends, (ends & 1) != 0, (ends & 6) == 6 ? 3 : ends & 2);
 		if (strcmp(events, want) != 0)
 			fail_msg("%s, cut at %x: got \"%s\", wanted \"%s\"", words, ends, events, want);
 	}
@@ -269,14 +284,14 @@ static void records_after_the_last_soa_are_refused(void **state)
 	unsigned count = parse_words("S9 a1 S9 b1", rr);
 
 	(void)state;
-	run_split(MSP_XFR_AXFR, 0, rr, count, 0, true);
+	run_split(MSP_XFR_AXFR, 0, rr, count, 0, true, 0);
 	assert_string_equal(events, "[F9 a1 EFORMAT");
 	count = parse_words("S9 S5 S9 S9 S9", rr);
-	run_split(MSP_XFR_IXFR, 5, rr, count, 0, true);
+	run_split(MSP_XFR_IXFR, 5, rr, count, 0, true, 0);
 	assert_string_equal(events, "[I9 -S5 +S9 EFORMAT");
 	/* in a message of its own it is not the transfer's any more */
 	count = parse_words("S9 a1 S9", rr);
-	run_split(MSP_XFR_AXFR, 0, rr, count, 0, true);
+	run_split(MSP_XFR_AXFR, 0, rr, count, 0, true, 0);
 	assert_string_equal(events, "[F9 a1 DONE");
 	T_ERR(feed(message(MSP_TYPE_AXFR, true, rr, 1), &st), MSP_ESTATE);
 }
@@ -342,6 +357,70 @@ static void broken_chain_of_differences_is_refused(void **state)
 	check(MSP_XFR_IXFR, 5, "S9 S5 S9 S8 S9", "[I9 -S5 +S9 EFORMAT");    /* goes on past the new version */
 	check(MSP_XFR_IXFR, 5, "S9 S5 D9 S9", "[I9 -S5 EFORMAT");           /* another SOA of the same serial */
 	check(MSP_XFR_IXFR, 5, "S9 S5 S9 D9", "[I9 -S5 +S9 EFORMAT");
+	check(MSP_XFR_IXFR, 5, "S9 S5 S12 S12 S9 S9", "[I9 -S5 EFORMAT"); /* past the new version */
+}
+
+/* Each a way to be wrong of which the caller tells a person; it asks for the whole zone then. */
+static void what_is_wrong_with_differences_is_told(void **state)
+{
+	static const struct {
+		const char *words, *events, *reason;
+	} row[] = {
+		{ "a1", "EFORMAT", "begins with a.example. A" },
+		{ "X S9", "EFORMAT", "begins with an.example.org. A" },
+		{ "XS S9", "EFORMAT", "begins with an.example.org. SOA" },
+		{ "B9", "EFORMAT", "SOA below the apex, at below.example." },
+		{ "C", "EFORMAT", "class 3" },
+		{ "M", "EFORMAT", "example. class 1 ANY is not zone data" },
+		{ "S9 S4", "EFORMAT", "begin at serial 4, we hold 5" },
+		{ "S9 S10", "EFORMAT", "begin at serial 10, we hold 5" },
+		{ "S9 D9", "[F9 EFORMAT", "first SOA (serial 9) and last SOA (serial 9) differ" },
+		{ "S9 B5", "EFORMAT", "SOA below the apex" },
+		{ "S9 S5 a1 B6", "[I9 -S5 -a1 EFORMAT", "SOA below the apex" },
+		{ "S9 S5 C", "[I9 -S5 EFORMAT", "class 3" },
+		{ "S9 S5 M", "[I9 -S5 EFORMAT", "ANY is not zone data" },
+		{ "S9 S5 S5", "[I9 -S5 EFORMAT", "from serial 5 to 5 does not go forward" },
+		{ "S9 S5 S4", "[I9 -S5 EFORMAT", "from serial 5 to 4 does not go forward" },
+		{ "S9 S5 a1 S10", "[I9 -S5 -a1 EFORMAT", "to serial 10 goes past the new version, 9" },
+		{ "S9 S5 S2147483660", "[I9 -S5 EFORMAT", "does not go forward" },
+		{ "S9 S5 D9", "[I9 -S5 EFORMAT", "SOA 9 of the last difference is not the first SOA" },
+		{ "S9 S5 S6 a1 S9", "[I9 -S5 +S6 +a1 EFORMAT", "from serial 9 follows one to 6" },
+		{ "S9 S5 S6 S5", "[I9 -S5 +S6 EFORMAT", "from serial 5 follows one to 6" },
+		{ "S9 S5 S6 S7", "[I9 -S5 +S6 EFORMAT", "from serial 7 follows one to 6" },
+		{ "S9 S5 S6 S6 S6", "[I9 -S5 +S6 -S6 EFORMAT", "from serial 6 to 6" },
+		{ "S9 S5 S9 S8", "[I9 -S5 +S9 EFORMAT", "first SOA (serial 9) and last SOA (serial 8) differ" },
+		{ "S9 S5 S9 D9", "[I9 -S5 +S9 EFORMAT", "differ" },
+		{ "S9 S5 S9 S10", "[I9 -S5 +S9 EFORMAT", "differ" },
+		{ "S9 a1 S5", "[F9 a1 EFORMAT", "first SOA (serial 9) and last SOA (serial 5) differ" },
+		{ "S9 a1 B9", "[F9 a1 EFORMAT", "SOA below the apex" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(row) / sizeof(row[0]); i++) {
+		check(MSP_XFR_IXFR, 5, row[i].words, row[i].events);
+		if (strstr(why.text, row[i].reason) == NULL)
+			fail_msg("%s: \"%s\", wanted \"%s\"", row[i].words, why.text, row[i].reason);
+	}
+}
+
+static void what_stands_behind_the_end_is_told(void **state)
+{
+	struct msp_rr rr[RECORDS_MAX];
+	unsigned count = parse_words("S9 S5 a1 S9 b1 S9 c1", rr);
+
+	(void)state;
+	run_split(MSP_XFR_IXFR, 5, rr, count, 0, true, 0);
+	assert_string_equal(events, "[I9 -S5 -a1 +S9 +b1 EFORMAT");
+	assert_non_null(strstr(why.text, "c.example. A after the last SOA"));
+}
+
+static void whether_it_is_a_whole_zone_is_known_from_the_beginning(void **state)
+{
+	(void)state;
+	check(MSP_XFR_IXFR, 5, "S9 a1 S9", "[F9 a1 DONE");
+	assert_true(x->is_full);
+	check(MSP_XFR_IXFR, 5, "S9 S5 a1 S9 S9", "[I9 -S5 -a1 +S9 DONE");
+	assert_false(x->is_full);
 }
 
 /* ---- messages ---- */
@@ -433,6 +512,7 @@ static void error_answer_needs_no_question(void **state)
 static void message_without_records_or_cut_short_is_refused(void **state)
 {
 	enum msp_xfrin_state st;
+	struct msp_span raw;
 	struct msp_rr rr[1];
 
 	(void)state;
@@ -443,7 +523,75 @@ static void message_without_records_or_cut_short_is_refused(void **state)
 	(void)parse_words("S9", rr);
 	start(MSP_XFR_AXFR, 0, NULL);
 	T_OK(feed(message(MSP_TYPE_AXFR, true, rr, 1), &st));
+	raw = message(MSP_TYPE_AXFR, true, rr, 1);
+	T_ERR(feed(msp_span(raw.ptr, raw.len - 1), &st), MSP_EFORMAT);
+}
+
+/* PROTOCOL C.8: padding may come alone, but not before the beginning, and not for ever. */
+static void messages_without_records_are_borne_for_a_while(void **state)
+{
+	enum msp_xfrin_state st = MSP_XFRIN_MORE;
+	struct msp_rr rr[RECORDS_MAX];
+
+	(void)state;
+	(void)parse_words("S9 a1 S9", rr);
+	start(MSP_XFR_AXFR, 0, NULL);
+	for (unsigned i = 0; i < 3; i++) {
+		T_OK(feed(message(MSP_TYPE_AXFR, true, rr + i, 1), &st));
+		for (unsigned n = 0; n < MSP_XFRIN_EMPTY_MAX && i < 2; n++)
+			T_OK(feed(message(MSP_TYPE_AXFR, n % 2 == 0, NULL, 0), &st));
+	}
+	assert_int_equal(st, MSP_XFRIN_DONE);
+	start(MSP_XFR_AXFR, 0, NULL);
+	T_OK(feed(message(MSP_TYPE_AXFR, true, rr, 1), &st));
+	for (unsigned n = 0; n < MSP_XFRIN_EMPTY_MAX; n++)
+		T_OK(feed(message(MSP_TYPE_AXFR, true, NULL, 0), &st));
 	T_ERR(feed(message(MSP_TYPE_AXFR, true, NULL, 0), &st), MSP_EFORMAT);
+	assert_non_null(strstr(why.text, "without records"));
+}
+
+/* msp_msg_frame does not look into records: the machine does, wherever they stand. */
+static void malformed_records_of_a_framed_message_are_refused(void **state)
+{
+	static const struct {
+		uint16_t type;
+		const char *rdata;
+		size_t len;
+	} bad[] = {
+		{ MSP_TYPE_A, "\300\0\2", 3 },
+		{ MSP_TYPE_NS, "\3abc", 4 },
+		{ MSP_TYPE_MX, "\0\1\377\377", 4 },
+	};
+
+	(void)state;
+	for (unsigned section = MSP_SEC_ANSWER; section <= MSP_SEC_ADDITIONAL; section++)
+		for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+			struct msp_name zone = t_name("example.");
+			struct msp_rr rr[2], broken = { zone, MSP_TYPE_NULL, MSP_CLASS_IN, 1, { NULL, 0 } };
+			enum msp_xfrin_state st;
+			uint8_t mem[512] = { 0 }, *type;
+			struct msp_span raw;
+			struct msp_msgw w;
+
+			(void)parse_words("S9 a1", rr);
+			broken.rdata = msp_span(bad[i].rdata, bad[i].len);
+			msp_msgw_init(&w, mem, sizeof(mem), ID, MSP_OPCODE_QUERY, MSP_FLAG_QR);
+			msp_msgw_question(&w, &zone, MSP_TYPE_AXFR, MSP_CLASS_IN);
+			msp_msgw_rr(&w, MSP_SEC_ANSWER, &rr[0]);
+			msp_msgw_rr(&w, MSP_SEC_ANSWER, &rr[1]);
+			type = mem + w.wr.pos + 2; /* behind a pointer to the zone's name */
+			msp_msgw_rr(&w, (enum msp_section)section, &broken);
+			T_OK(msp_msgw_finish(&w, &raw));
+			assert_int_equal(type[1], MSP_TYPE_NULL);
+			start(MSP_XFR_AXFR, 0, NULL);
+			T_OK(feed_framed(raw, &st));
+			type[1] = (uint8_t)bad[i].type;
+			start(MSP_XFR_AXFR, 0, NULL);
+			T_ERR(feed_framed(raw, &st), MSP_EFORMAT);
+			T_ERR(feed_framed(raw, &st), MSP_ESTATE);
+			start(MSP_XFR_AXFR, 0, NULL);
+			T_ERR(feed(raw, &st), MSP_EFORMAT);
+		}
 }
 
 static void limits_end_the_transfer(void **state)
@@ -482,7 +630,7 @@ static void error_of_a_callee_ends_the_transfer_with_that_error(void **state)
 	(void)state;
 	for (unsigned n = 1; n <= 6; n++) {
 		fail_at = n;
-		run_split(MSP_XFR_IXFR, 5, rr, count, 0, true);
+		run_split(MSP_XFR_IXFR, 5, rr, count, 0, true, 0);
 		assert_non_null(strstr(events, n <= 5 ? "EBUSY" : "DONE"));
 		assert_int_equal(calls, n <= 5 ? n : 5);
 		T_ERR(feed(message(MSP_TYPE_IXFR, true, rr, 1), &st), MSP_ESTATE);
@@ -568,11 +716,16 @@ int main(void)
 		cmocka_unit_test(differences_of_several_versions_are_handed_out),
 		cmocka_unit_test(unfinished_differences_want_more),
 		cmocka_unit_test(broken_chain_of_differences_is_refused),
+		cmocka_unit_test(what_is_wrong_with_differences_is_told),
+		cmocka_unit_test(what_stands_behind_the_end_is_told),
+		cmocka_unit_test(whether_it_is_a_whole_zone_is_known_from_the_beginning),
 		cmocka_unit_test(header_of_every_message_is_checked),
 		cmocka_unit_test(question_may_be_absent_but_from_the_first_message),
 		cmocka_unit_test(two_questions_are_refused),
 		cmocka_unit_test(error_answer_needs_no_question),
 		cmocka_unit_test(message_without_records_or_cut_short_is_refused),
+		cmocka_unit_test(messages_without_records_are_borne_for_a_while),
+		cmocka_unit_test(malformed_records_of_a_framed_message_are_refused),
 		cmocka_unit_test(limits_end_the_transfer),
 		cmocka_unit_test(error_of_a_callee_ends_the_transfer_with_that_error),
 		cmocka_unit_test(callees_may_be_absent),

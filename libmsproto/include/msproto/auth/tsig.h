@@ -50,6 +50,18 @@ MSP_CHECKED enum msp_err msp_tsig_sign_request(const struct msp_tsig_key *key, s
 MSP_CHECKED enum msp_err msp_tsig_sign_response(struct msp_tsig_ctx *ctx, struct msp_wall now, uint8_t *msg,
 						size_t *len, size_t cap);
 /**
+ * The same for a message that lies in pieces, e.g. a memory map, and is sent from there: compute the TSIG of the next
+ * answer message, which is the concatenation of `part`, and write only the TSIG record to rr.
+ *
+ * @param part  part[0] holds at least the header, as it will be sent but with ARCOUNT as *before* the TSIG is added
+ *              (RFC 8945 4.3.2); the caller adds one to it when it sends. Borrowed. count >= 1.
+ * @param id_original  what goes into Original ID: the ID of the message as the requester will know it.
+ * @param[out] len     octets written to rr; set on MSP_OK only. MSP_TSIG_RR_MAX is always room enough.
+ * @return MSP_OK, MSP_ENOSPACE (cap, or ARCOUNT is full), MSP_ECRYPTO; ctx is unchanged unless MSP_OK.
+ */
+MSP_CHECKED enum msp_err msp_tsig_sign_parts(struct msp_tsig_ctx *ctx, struct msp_wall now, const struct msp_span *part,
+					     size_t count, uint16_t id_original, uint8_t *rr, size_t *len, size_t cap);
+/**
  * Append the error TSIG of RFC 8945 5.2/5.3: BADKEY and BADSIG unsigned with empty MAC, BADTIME signed with the
  * server's time. `req` is the request that failed. key NULL for BADKEY.
  */

@@ -32,21 +32,38 @@ struct msp_field {
 /** A finished line without newline, e.g. `peer-state peer=ns.b. from=known to=operational`. */
 typedef void msp_log_sink_fn(void *arg, enum msp_log_level level, const char *line);
 
+/** Octets of a line with its prefix and newline: what a pipe takes whole. */
+#define MSP_LOG_LINE_MAX 4096
+
+/** Lines that go out together. */
+struct msp_log_gathered {
+	size_t len;
+	char text[MSP_LOG_LINE_MAX];
+};
+
 struct msp_log {
 	enum msp_log_level level; /* events above it are not formatted at all */
 	msp_log_sink_fn *sink;
-	void *arg; /* borrowed, for the sink */
+	void *arg;                         /* borrowed, for the sink */
+	struct msp_log_gathered *gathered; /* borrowed; NULL = each line goes out at once */
 };
 
 /** Log to standard error, each line with a `<N>` priority prefix as systemd reads it and a UTC time stamp when `stamp`.
  */
 void msp_log_init_stderr(struct msp_log *log, enum msp_log_level level, bool stamp);
+/**
+ * From now on lines to standard error are gathered in g (borrowed; NULL: no longer) until msp_log_flush, which the
+ * event loop calls before it waits. An error goes out at once, with all that came before it.
+ */
+void msp_log_gather(struct msp_log *log, struct msp_log_gathered *g);
+/** Write what has been gathered, if anything. log may be NULL. */
+void msp_log_flush(const struct msp_log *log);
 /** A log that drops everything (tests). */
 void msp_log_init_null(struct msp_log *log);
 
 /**
  * `log` may be NULL (nothing happens). `fields` ends with kind MSP_FIELD_END; NULL is none.
- * A line with its prefix and newline is cut (ending in "...") at 4096 octets, so that a pipe takes it whole.
+ * A line with its prefix and newline is cut (ending in "...") at MSP_LOG_LINE_MAX octets.
  * Escapes are \DDD, \" and \\, as in zone files.
  */
 void msp_log_write(const struct msp_log *log, enum msp_log_level level, const char *event,

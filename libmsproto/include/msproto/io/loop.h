@@ -62,6 +62,25 @@ struct msp_child;
 MSP_CHECKED enum msp_err msp_child_run(struct msp_loop *loop, const char *const *argv, struct msp_span input,
 				       size_t output_max, uint64_t timeout_ms, msp_child_fn *cb, void *arg,
 				       struct msp_child **handle);
+/**
+ * The same with more to say. Input of any length is handed over piece by piece: `want` is called from the loop, with
+ * the callback's arg, whenever the program has taken the last piece (the first time soon after the start), and is
+ * answered by one msp_child_feed, now or later. It is not called any more once the program has ended or stopped
+ * reading.
+ */
+typedef void msp_child_want_fn(void *arg, struct msp_child *child);
+struct msp_child_params {
+	const char *const *argv; /* NULL-terminated, copied */
+	struct msp_span input;   /* copied; ignored with `want` */
+	msp_child_want_fn *want; /* NULL = none */
+	size_t output_max;
+	bool keeps_tail; /* of too much output the last octets are kept (output_max at most), and it is no error */
+	uint64_t timeout_ms;
+};
+MSP_CHECKED enum msp_err msp_child_start(struct msp_loop *loop, const struct msp_child_params *p, msp_child_fn *cb,
+					 void *arg, struct msp_child **handle);
+/** `octets` are borrowed until the next `want` or the callback. Empty: end of input. */
+void msp_child_feed(struct msp_child *child, struct msp_span octets);
 /** Kill it; the callback fires with MSP_ECANCEL. */
 void msp_child_cancel(struct msp_child *child);
 

@@ -8,6 +8,7 @@
 
 #include <msproto/base/addr.h>
 #include <msproto/io/loop.h>
+#include <msproto/io/tls.h>
 
 enum msp_transport { MSP_UDP_THEN_TCP, MSP_TCP_ONLY, MSP_UDP_ONLY };
 
@@ -15,7 +16,13 @@ struct msp_xchg_params {
 	struct msp_addr server;
 	struct msp_addr source;       /* family NONE = any; port 0 = random */
 	enum msp_transport transport; /* UDP_THEN_TCP: TCP when over 1232 octets or when the answer has TC */
+	struct msp_tls *tls;          /* not NULL: over TLS, whatever `transport` says; a reference is taken */
 	struct msp_span message;      /* copied */
+	/**
+	 * The answer has a signature, which the caller looks at: by UDP the exchange may share its port with others.
+	 * Else every exchange has a random port of its own (RFC 5452 9.2).
+	 */
+	bool is_signed;
 	uint32_t timeout_ms[6]; /* UDP: one per transmission, 0 ends the list; TCP: the sum is the limit. All 0: 5, 10,
 				   20 s */
 };

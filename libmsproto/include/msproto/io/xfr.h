@@ -15,11 +15,24 @@
 #include <msproto/wire/rrset.h>
 #include <msproto/zone/xfrin.h>
 
+/**
+ * Connections that have carried a transfer and wait for the next one to the same server, source and TLS context
+ * (RFC 7766 6.2.1, RFC 9103 6.6.1): one transfer at a time on each. Idle ones are closed after idle_ms, the oldest when
+ * there are more than `max`.
+ */
+struct msp_xfr_pool;
+MSP_CHECKED enum msp_err msp_xfr_pool_new(struct msp_loop *loop, size_t max, uint32_t idle_ms,
+					  struct msp_xfr_pool **out);
+/** Closes what is idle; transfers under way go on and close their connections themselves. */
+void msp_xfr_pool_close(struct msp_xfr_pool **pool);
+
 struct msp_xfr_params {
 	struct msp_addr server, source; /* source.family NONE = any */
 	struct msp_name zone;
 	enum msp_xfr_kind kind;
 	const struct msp_rr *have_soa;   /* IXFR: SOA we hold (copied); NULL for AXFR */
+	struct msp_tls *tls;             /* not NULL: XFR over TLS (RFC 9103); a reference is taken */
+	struct msp_xfr_pool *pool;       /* NULL = a connection of its own */
 	const struct msp_tsig_key *tsig; /* NULL = unsigned; borrowed until done */
 	struct msp_xfrin_limits limits;
 	uint32_t connect_timeout_ms; /* default 10 000 */
@@ -29,10 +42,12 @@ struct msp_xfr_params {
 struct msp_xfr_result {
 	enum msp_err err;           /* MSP_OK, or why it failed */
 	enum msp_xfrin_state state; /* DONE or UP_TO_DATE when MSP_OK */
+	bool is_full;               /* DONE: a whole zone came, not differences */
 	unsigned rcode;             /* when err is MSP_ERCODE */
 	struct msp_why why;
 	uint64_t records, octets, messages, out_of_zone;
 };
+/** With a pool, a transfer started from inside `done` may take the connection of the one that is over. */
 typedef void msp_xfr_done_fn(void *arg, const struct msp_xfr_result *result);
 struct msp_xfr;
 /**

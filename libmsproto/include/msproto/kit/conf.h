@@ -27,7 +27,8 @@ enum msp_conf_kind {
 	MSP_CONF_LIST,  /* struct msp_conf_list: list of groups, each read by `sub` into a struct of sub->size octets */
 	MSP_CONF_GROUP, /* a group read by `sub` into the struct embedded at `offset`; see below when it is absent */
 	MSP_CONF_U8,    /* uint8_t, in [min, max] */
-	MSP_CONF_U16    /* uint16_t, in [min, max] */
+	MSP_CONF_U16,   /* uint16_t, in [min, max] */
+	MSP_CONF_BASE /* struct msp_conf_base: text, the name of an entry of the top-level list that is read by `sub` */
 };
 /*
  * A range of 0 to 0 means all that the type holds.
@@ -35,6 +36,17 @@ enum msp_conf_kind {
  * all zero instead ("not configured").
  */
 #define MSP_CONF_REQUIRED 1u
+#define MSP_CONF_OWN      2u /* never taken from a base */
+/**
+ * A group that names a base takes what it does not say from there; only then required settings and defaults are looked
+ * at. `sub` begins with the row of the name and has rows with the keys of the group's. A group that says nothing but
+ * rows with MSP_CONF_OWN is left at that, since there may be very many of them: its other fields stay zero, what they
+ * would be stands in the base.
+ */
+struct msp_conf_base {
+	char *name; /* owned; NULL = none */
+	bool is_bare;
+};
 struct msp_conf_strs {
 	char **item; /* owned */
 	size_t count;
@@ -87,10 +99,30 @@ struct msp_conf_tsig { /* tsig-keys = ( { name; algorithm; secret-file; } ) */
 	char *secret_file;
 };
 extern const struct msp_conf_schema msp_conf_tsig_schema;
-struct msp_conf_listen { /* listen = ( { address; port; } ) */
-	struct msp_addr addr;
+enum msp_conf_transport { MSP_TRANSPORT_DNS, MSP_TRANSPORT_TLS }; /* "dns": UDP and TCP; "tls": RFC 9103 */
+extern const struct msp_conf_word msp_conf_transport_words[];
+struct msp_conf_listen {      /* listen = ( { address; port; transport; tls; } ) */
+	struct msp_addr addr; /* port 0 in the file's absence: 53, or 853 with tls */
+	int transport;        /* enum msp_conf_transport */
+	char *tls;            /* name of an entry of `tls`; NULL = none */
 };
+/** tls = ( { name; certificate; private-key; ca; pins; auth-name; tlsa; } ): see io/tls.h */
+struct msp_conf_tls {
+	char *name;
+	char *certificate, *private_key, *ca, *auth_name; /* NULL = none */
+	struct msp_conf_strs pins;
+	bool tlsa;
+};
+extern const struct msp_conf_schema msp_conf_tls_schema;
+struct msp_tls;
+/** Read the files of one entry. `is_server` as in msp_tls_params. */
+MSP_CHECKED enum msp_err msp_conf_tls_open(const struct msp_conf_tls *c, bool is_server, struct msp_tls **out,
+					   struct msp_why *why);
 extern const struct msp_conf_schema msp_conf_listen_schema;
+/** For who listens without TLS only: { address; port; }, port 53 when absent. The same struct. */
+extern const struct msp_conf_schema msp_conf_listen_dns_schema;
+/** The address to listen on: with its default port, which depends on the transport, filled in. */
+struct msp_addr msp_conf_listen_addr(const struct msp_conf_listen *l);
 struct msp_conf_numbers; /* protocol numbers (PROTOCOL B.5) */
 extern const struct msp_conf_schema
 	msp_conf_numbers_schema; /* fills a struct msp_numbers; defaults as msp_numbers_default */

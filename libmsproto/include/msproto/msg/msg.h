@@ -74,11 +74,19 @@ struct msp_msg {
 MSP_CHECKED enum msp_err msp_msg_parse(struct msp_span raw, struct msp_rr_scratch *scratch, struct msp_msg *out,
 				       struct msp_why *why);
 
+/**
+ * The same without looking into records other than OPT, TSIG and SIG(0), for messages whose records are walked only
+ * once, and many: the walk then meets what is malformed, and ends there with it.rd.err set.
+ */
+MSP_CHECKED enum msp_err msp_msg_frame(struct msp_span raw, struct msp_rr_scratch *scratch, struct msp_msg *out,
+				       struct msp_why *why);
+
 /** Walk one section of a parsed message. */
 struct msp_msg_it {
 	struct msp_rd rd;
 	uint16_t left;
 	struct msp_rr_scratch *scratch;
+	struct msp_rr_last last;
 };
 void msp_msg_it_init(struct msp_msg_it *it, const struct msp_msg *m, enum msp_section section,
 		     struct msp_rr_scratch *scratch);

@@ -89,8 +89,15 @@ struct msp_rr_scratch {
  * @param[out] out rdata borrows the message, or scratch where names had to be decompressed.
  */
 void msp_rr_read(struct msp_rd *rd, struct msp_rr_scratch *scratch, struct msp_rr *out);
-/** Step over one record without looking into its RDATA. */
-void msp_rr_skip(struct msp_rd *rd);
+/** The owner of the record before: the next one's often is a pointer to it, and need not be unpacked again. */
+struct msp_rr_last {
+	size_t at; /* where in the message its labels begin; 0 = there is none */
+	struct msp_name owner;
+};
+/** As msp_rr_read, for records of one message read in order with one reader. `last` is {0} before the first. */
+void msp_rr_read_next(struct msp_rd *rd, struct msp_rr_scratch *scratch, struct msp_rr_last *last, struct msp_rr *out);
+/** Step over one record without looking into its RDATA, nor where a pointer leads. @return its type */
+uint16_t msp_rr_skip(struct msp_rd *rd);
 /** Write one record. With comp, the owner and the names in RDATA of RFC 1035 types are compressed. */
 void msp_rr_write(struct msp_wr *wr, const struct msp_rr *rr, bool comp);
 

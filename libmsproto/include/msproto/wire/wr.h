@@ -11,14 +11,17 @@
 #include <msproto/base/span.h>
 #include <msproto/wire/name.h>
 
-#define MSP_WR_COMP_SLOTS 256
+#define MSP_WR_COMP_SLOTS 1024 /* a power of two */
 
 struct msp_wr {
 	uint8_t *base; /* borrowed from the caller until it is done with the writer; offsets count from here */
 	size_t pos, cap;
 	enum msp_err err;
-	size_t comp_from;                      /* offset that compression pointers count from: start of the message */
+	bool has_slots;    /* comp_slot is in use; before it has no values */
+	uint16_t owner_at; /* where the owner of the last record was written, counted like the slots; 0 = nowhere */
+	size_t comp_from;  /* offset that compression pointers count from: start of the message */
 	uint16_t comp_slot[MSP_WR_COMP_SLOTS]; /* hash -> offset of a name written earlier, 0 = none; lossy by design */
+	struct msp_name owner;                 /* of the last record, unless owner_at is 0 */
 };
 
 void msp_wr_init(struct msp_wr *wr, uint8_t *mem, size_t cap);

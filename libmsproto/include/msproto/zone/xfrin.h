@@ -46,6 +46,8 @@ struct msp_xfrin {
 	/* below: private */
 	unsigned phase;
 	uint64_t records, octets, messages, out_of_zone;
+	unsigned empty_run; /* messages without records since the last record */
+	bool is_full;       /* valid once begin was called */
 	uint32_t new_serial, delta_from, delta_to;
 	struct msp_rr first_soa; /* rdata points into soa_octets: the struct must not move once fed */
 	uint8_t soa_octets[2 * MSP_NAME_MAX + 20];
@@ -56,6 +58,8 @@ struct msp_xfrin {
 void msp_xfrin_init(struct msp_xfrin *x, enum msp_xfr_kind kind, const struct msp_name *zone, uint16_t id,
 		    uint32_t have_serial, const struct msp_xfrin_limits *limits, const struct msp_xfrin_ops *ops,
 		    void *arg);
+/** Messages without records, between two records (PROTOCOL C.8: padding). */
+#define MSP_XFRIN_EMPTY_MAX 64
 /**
  * Feed the next message of the answer. Where messages end makes no difference to what is called. An IXFR answer whose
  * first SOA is not ahead of have_serial is UP_TO_DATE whatever follows. A SOA ahead of ours, alone in its message,
@@ -67,5 +71,9 @@ void msp_xfrin_init(struct msp_xfrin *x, enum msp_xfr_kind kind, const struct ms
  */
 MSP_CHECKED enum msp_err msp_xfrin_feed(struct msp_xfrin *x, struct msp_span message, enum msp_xfrin_state *state,
 					unsigned *rcode, struct msp_why *why);
+/** The same for a message that msp_msg_parse or msp_msg_frame has accepted. After an error of msp_msg_frame, or of
+ * TSIG, `x` is not fed any more. */
+MSP_CHECKED enum msp_err msp_xfrin_feed_msg(struct msp_xfrin *x, const struct msp_msg *m, enum msp_xfrin_state *state,
+					    unsigned *rcode, struct msp_why *why);
 
 #endif
