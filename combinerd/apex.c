@@ -177,3 +177,21 @@ void cmb_owner_free(struct cmb_owner **o)
 	msp_free(*o);
 	*o = NULL;
 }
+
+enum msp_err cmb_owner_dup(const struct cmb_owner *o, struct cmb_owner **out)
+{
+	struct cmb_owner *copy = msp_alloc(1, sizeof(*copy));
+	enum msp_err err;
+
+	*out = NULL;
+	if (copy == NULL)
+		return MSP_ENOMEM;
+	copy->is_signed = o->is_signed;
+	err = cmb_apex_dup(&o->apex, &copy->apex);
+	if (err == MSP_OK)
+		err = set_dup(o->hsync, &copy->hsync);
+	if (err != MSP_OK)
+		cmb_owner_free(&copy);
+	*out = copy;
+	return err;
+}

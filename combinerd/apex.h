@@ -61,15 +61,26 @@ static inline bool cmb_rrset_empty(const struct msp_rrset *s)
 	return s == NULL || s->count == 0;
 }
 
+/** Where the pages of a generation are: runs of page numbers in which owner names are in canonical order. */
+#define CMB_RUNS_MAX 8
+struct cmb_layout {
+	uint64_t first[CMB_RUNS_MAX]; /* number of each run's first page, ascending */
+	uint8_t runs;
+	bool is_unordered; /* more runs than that: records are found by looking at every page */
+};
+
 /** What is held of the owner: the apex as received, and where the pages are. */
 struct cmb_owner {
 	struct cmb_apex apex;
 	struct msp_rrset *hsync; /* owned; NULL = none. They are in the pages too: this is a copy to read */
 	bool is_signed;          /* RRSIG over SOA or DNSKEY at the apex: pass-through (PROTOCOL E.4 fence 1) */
 	uint64_t gen;            /* generation of the pages */
+	struct cmb_layout layout;
 	uint32_t pages;
 	uint64_t records, octets; /* in the pages */
 };
 void cmb_owner_free(struct cmb_owner **o);
+/** Apex, HSYNC and flags: what a version made by differences begins with. */
+MSP_CHECKED enum msp_err cmb_owner_dup(const struct cmb_owner *o, struct cmb_owner **out);
 
 #endif

@@ -95,6 +95,7 @@ enum msp_err cmb_contrib_dup(const struct cmb_contrib *c, struct cmb_contrib *ou
 	enum msp_err err = MSP_OK;
 
 	memset(out, 0, sizeof(*out));
+	out->number = c->number;
 	for (size_t i = 0; err == MSP_OK && i < c->count; i++) {
 		struct msp_rrset *copy = NULL;
 

@@ -19,6 +19,7 @@ struct cmb_contrib_entry {
 struct cmb_contrib {
 	struct cmb_contrib_entry *entry; /* owned */
 	size_t count, size;
+	uint64_t number; /* grows by one with each change that is stored; 0 = never any */
 };
 
 /** The originator of instructions that name none (PROTOCOL E.2). */

@@ -1,387 +1,302 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Commands for msctl: what is served, why, and what agents have set. */
-#include "shell.h"
+/* Commands for msctl: the zones, and what an operator may do to them. */
+#include "ctl.h"
 
-#include <msproto/wire/text.h>
+#include "census.h"
+
+#include <msproto/kit/daemon.h>
 
 #include <string.h>
 
-#define TEXT_MAX (1u << 20)
+/* Rows of one answer: msctl asks for the rest when it gets so many. With the longest names and reasons they stay below
+ * MSP_CONTROL_LINE_MAX. */
+#define ROWS_MAX 1000
 
-static enum msp_err find_zone(struct cmb_app *app, const json_t *args, struct cmb_hosted **out, struct msp_why *why)
+/* --- all zones ---------------------------------------------------------------------------------------------------- */
+
+/* What `state` of zone list may say: a condition, a mark, or "trouble": not served, or marked with something bad. */
+struct filter {
+	bool any, trouble;
+	int condition, mark; /* -1 = not asked for */
+	bool has_under;
+	struct msp_name under;
+};
+
+static enum msp_err read_filter(const json_t *args, struct filter *f, struct msp_why *why)
 {
-	const char *text = msp_json_str(args, "zone");
-	struct msp_name name;
+	const char *state = msp_json_str(args, "state");
 
-	if (text == NULL)
-		return msp_fail(why, MSP_EVALUE, "which zone?");
-	if (msp_name_from_text(text, &name) != MSP_OK)
-		return msp_fail(why, MSP_ENAME, "not a domain name: %.100s", text);
-	*out = cmb_shell_find(app, &name);
-	return *out != NULL ? MSP_OK : msp_fail(why, MSP_ENOTFOUND, "zone %s is not configured", MSP_NAME(&name));
-}
+	*f = (struct filter){ .any = state == NULL || state[0] == '\0', .condition = -1, .mark = -1 };
+	f->has_under = msp_json_str(args, "under") != NULL;
+	if (f->has_under) {
+		enum msp_err err = cmb_ctl_name(args, "under", &f->under, why);
 
-/* --- records as text
- * ----------------------------------------------------------------------------------------------------- */
-
-static enum msp_err set_json(const struct cmb_app *app, const struct msp_rrset *set, json_t **out)
-{
-	json_t *list = json_array();
-	struct msp_buf text;
-	enum msp_err err = list != NULL ? MSP_OK : MSP_ENOMEM;
-
-	msp_buf_init(&text, TEXT_MAX);
-	for (size_t i = 0; err == MSP_OK && !cmb_rrset_empty(set) && i < set->count; i++) {
-		struct msp_rr rr = { .owner = set->owner,
-				     .type = set->type,
-				     .cls = MSP_CLASS_IN,
-				     .ttl = set->ttl,
-				     .rdata = set->rdata[i] };
-
-		msp_buf_reset(&text);
-		msp_rr_print(&text, &app->conf.numbers, &rr);
-		err = text.err == MSP_OK ? msp_json_append(list, json_string(msp_buf_text(&text))) : text.err;
+		if (err != MSP_OK)
+			return err;
 	}
-	msp_buf_fini(&text);
-	if (err != MSP_OK) {
-		json_decref(list);
-		list = NULL;
-	}
-	*out = list;
-	return err;
+	if (f->any)
+		return MSP_OK;
+	f->trouble = strcmp(state, "trouble") == 0;
+	for (int i = 0; i < CMB_CONDITION__N; i++)
+		if (strcmp(state, cmb_condition_word((enum cmb_condition)i)) == 0)
+			f->condition = i;
+	for (int i = 0; i < CMB_MARK__N; i++)
+		if (strcmp(state, cmb_mark_word((enum cmb_mark)i)) == 0)
+			f->mark = i;
+	if (f->trouble || f->condition >= 0 || f->mark >= 0)
+		return MSP_OK;
+	return msp_fail(
+		why, MSP_EVALUE,
+		"state: serving, never, expired, damaged, other, frozen, held, failing, busy, untold, loaded or "
+		"trouble, not %.30s",
+		state);
 }
 
-static enum msp_err put_set(const struct cmb_app *app, json_t *obj, const char *key, const struct msp_rrset *set)
+static bool passes(const struct cmb_hosted *h, const struct filter *f)
 {
-	json_t *list = NULL;
-	enum msp_err err = set_json(app, set, &list);
-
-	return err == MSP_OK ? msp_json_set(obj, key, list) : err;
+	if (f->has_under && !msp_name_is_under(&h->name, &f->under))
+		return false;
+	if (f->any)
+		return true;
+	if (f->trouble)
+		return cmb_census_condition(h) != CMB_IS_SERVING || cmb_census_has(h, CMB_HAS_FROZEN) ||
+		       cmb_census_has(h, CMB_HAS_HELD) || cmb_census_has(h, CMB_HAS_FAILING);
+	if (f->condition >= 0)
+		return cmb_census_condition(h) == (enum cmb_condition)f->condition;
+	return cmb_census_has(h, (enum cmb_mark)f->mark);
 }
 
-static enum msp_err contributions(const struct cmb_app *app, const struct cmb_contrib *c, json_t *into)
-{
-	json_t *list = json_array();
-	enum msp_err err = list != NULL ? MSP_OK : MSP_ENOMEM;
-
-	for (size_t i = 0; err == MSP_OK && i < c->count; i++) {
-		json_t *one = json_object();
-
-		err = msp_json_set_str(one, "originator", MSP_NAME(&c->entry[i].originator));
-		if (err == MSP_OK)
-			err = msp_json_set_str(one, "type", MSP_TYPE(c->entry[i].set->type));
-		if (err == MSP_OK)
-			err = put_set(app, one, "records", c->entry[i].set);
-		if (err == MSP_OK)
-			err = msp_json_append(list, one);
-		else
-			json_decref(one);
-	}
-	if (err != MSP_OK) {
-		json_decref(list);
-		return err;
-	}
-	return msp_json_set(into, "contributions", list);
-}
-
-static enum msp_err notes(const struct cmb_zone *z, json_t *into)
-{
-	json_t *list = json_array();
-	enum msp_err err = list != NULL ? MSP_OK : MSP_ENOMEM;
-
-	for (unsigned i = 0; err == MSP_OK && i < CMB_NOTE__N; i++)
-		if ((z->notes & CMB_NOTE_BIT(i)) != 0)
-			err = msp_json_append(list, json_string(cmb_note_text((enum cmb_note)i)));
-	if (err != MSP_OK) {
-		json_decref(list);
-		return err;
-	}
-	return msp_json_set(into, "notes", list);
-}
-
-static enum msp_err signers(const struct cmb_hosted *h, json_t *into)
-{
-	json_t *list = json_array();
-	enum msp_err err = list != NULL ? MSP_OK : MSP_ENOMEM;
-
-	for (size_t i = 0; err == MSP_OK && i < h->notify_count; i++) {
-		const struct cmb_notify *n = &h->notify[i];
-		json_t *one = json_object();
-
-		err = msp_json_set_str(one, "address", MSP_ADDR(&n->to->addr));
-		if (err == MSP_OK)
-			err = msp_json_set_int(one, "notified_serial", n->serial);
-		if (err == MSP_OK)
-			err = msp_json_set_bool(one, "acknowledged", n->acked);
-		if (err == MSP_OK)
-			err = msp_json_set_int(one, "tries", n->tries);
-		if (err == MSP_OK && n->last.text[0] != '\0')
-			err = msp_json_set_str(one, "last_error", n->last.text);
-		if (err == MSP_OK)
-			err = msp_json_append(list, one);
-		else
-			json_decref(one);
-	}
-	if (err != MSP_OK) {
-		json_decref(list);
-		return err;
-	}
-	return msp_json_set(into, "signers", list);
-}
-
-/* --- a zone
- * ---------------------------------------------------------------------------------------------------------------- */
-
-static enum msp_err summary(const struct cmb_hosted *h, json_t *o)
-{
-	const struct cmb_zone *z = &h->zone;
-	const char *trouble = cmb_hosted_trouble(h);
-	enum msp_err err = msp_json_set_str(o, "zone", MSP_NAME(&h->conf->name));
-
-	if (err == MSP_OK)
-		err = msp_json_set_str(o, "state", trouble == NULL ? "serving" : trouble);
-	if (err == MSP_OK && z->serials.has_out)
-		err = msp_json_set_int(o, "serial", z->serials.last_out);
-	if (err == MSP_OK && z->serials.has_owner)
-		err = msp_json_set_int(o, "owner_serial", z->serials.last_owner);
-	if (err == MSP_OK && z->owner != NULL)
-		err = msp_json_set_int(o, "records", (int64_t)z->owner->records);
-	if (err == MSP_OK)
-		err = msp_json_set_int(o, "contributions_count", (int64_t)z->contrib.count);
-	if (err == MSP_OK && h->last_error.text[0] != '\0')
-		err = msp_json_set_str(o, "last_error", h->last_error.text);
-	return err;
-}
-
-static enum msp_err policy(const struct cmb_zone *z, json_t *o)
-{
-	static const char *const own[] = {
-		[CMB_SIGN_ABSENT] = "not listed", [CMB_SIGN_YES] = "yes", [CMB_SIGN_NO] = "no"
-	};
-	enum msp_err err = msp_json_set_str(o, "identity", MSP_NAME(&z->rules.identity));
-
-	if (err == MSP_OK)
-		err = msp_json_set_str(o, "sign", own[z->policy.own]);
-	if (err == MSP_OK)
-		err = msp_json_set_str(o, "nsmgmt", z->policy.ns_agent ? "agent" : "owner");
-	if (err == MSP_OK)
-		err = msp_json_set_bool(o, "pass_through", z->policy.pass_through);
-	if (err == MSP_OK)
-		err = msp_json_set_bool(o, "ns_applied", z->policy.ns_applied);
-	return err;
-}
-
-static enum msp_err refresh(const struct cmb_hosted *h, json_t *o)
-{
-	const struct cmb_refresh *r = &h->refresh;
-	struct msp_mono now = msp_mono_now();
-	enum msp_err err = msp_json_set_str(o, "refresh_state", cmb_refresh_state_name(r->state));
-
-	if (err == MSP_OK && r->next.ms != INT64_MAX)
-		err = msp_json_set_int(o, "next_refresh_s", msp_mono_until_ms(now, r->next) / 1000);
-	if (err == MSP_OK && r->is_held)
-		err = msp_json_set_int(o, "expires_s", msp_mono_until_ms(now, r->expires) / 1000);
-	if (err == MSP_OK)
-		err = msp_json_set_int(o, "refresh_failures", r->failures);
-	if (err == MSP_OK)
-		err = msp_json_set_str(o, "primary",
-				       MSP_ADDR(&cmb_conf_remote_at(&h->conf->primaries, r->primary)->addr));
-	if (err == MSP_OK)
-		err = msp_json_set_int(o, "last_ok", h->last_ok.s);
-	return err;
-}
-
-static enum msp_err numbers(const struct cmb_hosted *h, json_t *o)
-{
-	const struct cmb_zone *z = &h->zone;
-	enum msp_err err = msp_json_set_int(o, "transfers_in", (int64_t)h->transfers_in);
-
-	if (err == MSP_OK)
-		err = msp_json_set_int(o, "transfers_out", (int64_t)h->transfers_out);
-	if (err == MSP_OK)
-		err = msp_json_set_int(o, "updates", (int64_t)h->updates);
-	if (err == MSP_OK)
-		err = msp_json_set_int(o, "refusals", (int64_t)h->refusals);
-	if (err == MSP_OK)
-		err = msp_json_set_int(o, "history_versions", (int64_t)z->journal_count);
-	if (err == MSP_OK && z->owner != NULL)
-		err = msp_json_set_int(o, "pages", z->owner->pages);
-	if (err == MSP_OK && z->owner != NULL)
-		err = msp_json_set_int(o, "octets", (int64_t)z->owner->octets);
-	return err;
-}
-
-static enum msp_err served(const struct cmb_hosted *h, json_t *o)
-{
-	const struct cmb_zone *z = &h->zone;
-	json_t *sets = json_object();
-	enum msp_err err = sets != NULL ? MSP_OK : MSP_ENOMEM;
-
-	if (err == MSP_OK && z->has_served)
-		err = put_set(h->app, sets, "SOA", z->served.soa);
-	for (unsigned i = 0; err == MSP_OK && z->has_served && i < CMB_SLOT__N; i++)
-		if (!cmb_rrset_empty(z->served.set[i]))
-			err = put_set(h->app, sets, MSP_TYPE(cmb_slot_type((enum cmb_slot)i)), z->served.set[i]);
-	if (err != MSP_OK) {
-		json_decref(sets);
-		return err;
-	}
-	return msp_json_set(o, "served", sets);
-}
-
-static enum msp_err zone_show(void *arg, const json_t *args, json_t **data, struct msp_why *why)
-{
-	struct cmb_hosted *h = NULL;
-	json_t *o;
-	enum msp_err err = find_zone(arg, args, &h, why);
-
-	if (err != MSP_OK)
-		return err;
-	o = json_object();
-	err = o != NULL ? summary(h, o) : MSP_ENOMEM;
-	if (err == MSP_OK)
-		err = policy(&h->zone, o);
-	if (err == MSP_OK)
-		err = refresh(h, o);
-	if (err == MSP_OK)
-		err = numbers(h, o);
-	if (err == MSP_OK)
-		err = notes(&h->zone, o);
-	if (err == MSP_OK)
-		err = signers(h, o);
-	if (err == MSP_OK)
-		err = contributions(h->app, &h->zone.contrib, o);
-	if (err == MSP_OK)
-		err = served(h, o);
-	if (err != MSP_OK)
-		json_decref(o);
-	else
-		*data = o;
-	return err;
-}
-
+/* In canonical order, beginning after the zone named `after`; at most `limit` rows. */
 static enum msp_err zone_list(void *arg, const json_t *args, json_t **data, struct msp_why *why)
 {
 	struct cmb_app *app = arg;
-	json_t *list = json_array();
-	enum msp_err err = list != NULL ? MSP_OK : MSP_ENOMEM;
+	struct msp_name after = { 0 };
+	struct msp_name_key key = { 0 };
+	struct filter filter;
+	struct msp_map_it it;
+	struct cmb_put list;
+	uint64_t limit = ROWS_MAX, rows = 0;
+	enum msp_err err = read_filter(args, &filter, why);
 
-	(void)args;
-	(void)why;
-	for (size_t i = 0; err == MSP_OK && i < app->hosted_count; i++) {
-		json_t *o = json_object();
-
-		err = o != NULL ? summary(&app->hosted[i], o) : MSP_ENOMEM;
-		if (err == MSP_OK)
-			err = msp_json_append(list, o);
-		else
-			json_decref(o);
+	if (err == MSP_OK && json_object_get(args, "after") != NULL) {
+		err = cmb_ctl_name(args, "after", &after, why);
+		key = msp_name_key(&after);
 	}
-	if (err != MSP_OK)
-		json_decref(list);
-	else
-		*data = list;
-	return err;
-}
-
-/* Owner's RRsets beside those served, where they differ. */
-static enum msp_err zone_diff(void *arg, const json_t *args, json_t **data, struct msp_why *why)
-{
-	struct cmb_hosted *h = NULL;
-	json_t *list;
-	enum msp_err err = find_zone(arg, args, &h, why);
-
+	if (err == MSP_OK)
+		err = cmb_ctl_number(args, "limit", ROWS_MAX, ROWS_MAX, &limit, why);
 	if (err != MSP_OK)
 		return err;
-	if (h->zone.owner == NULL || !h->zone.has_served)
-		return msp_fail(why, MSP_ESTATE, "not transferred yet");
-	list = json_array();
-	err = list != NULL ? MSP_OK : MSP_ENOMEM;
-	for (unsigned i = 0; err == MSP_OK && i < CMB_SLOT__N; i++) {
-		const struct msp_rrset *before = h->zone.owner->apex.set[i], *after = h->zone.served.set[i];
-		json_t *o;
+	list = cmb_put_new(json_array());
+	for (bool more = msp_map_first(&app->by_name, key.len != 0 ? msp_name_key_span(&key) : msp_span(NULL, 0), &it);
+	     more && rows < limit && list.err == MSP_OK; more = msp_map_next(&app->by_name, &it)) {
+		const struct cmb_hosted *h = it.value;
+		struct cmb_put one;
 
-		if (cmb_rrset_same(before, after))
+		if (!passes(h, &filter) || msp_name_equal(&h->name, &after))
 			continue;
-		o = json_object();
-		err = msp_json_set_str(o, "type", MSP_TYPE(cmb_slot_type((enum cmb_slot)i)));
-		if (err == MSP_OK)
-			err = put_set(h->app, o, "owner", before);
-		if (err == MSP_OK)
-			err = put_set(h->app, o, "served", after);
-		if (err == MSP_OK)
-			err = msp_json_append(list, o);
-		else
-			json_decref(o);
+		one = cmb_put_new(json_object());
+		cmb_ctl_summary(h, &one);
+		cmb_put_part(&list, NULL, &one);
+		rows++;
 	}
-	if (err != MSP_OK)
-		json_decref(list);
-	else
-		*data = list;
-	return err;
+	return cmb_put_end(&list, data);
+}
+
+/* --- what an operator does ---------------------------------------------------------------------------------------- */
+
+static void log_order(const struct cmb_hosted *h, const char *order)
+{
+	msp_log(h->app->log, MSP_LOG_NOTICE, order, MSP_F_STR("zone", MSP_NAME(&h->name)),
+		MSP_F_STR("cause", "operator"));
 }
 
 static enum msp_err retransfer(void *arg, const json_t *args, json_t **data, struct msp_why *why)
 {
 	struct cmb_hosted *h = NULL;
-	enum msp_err err = find_zone(arg, args, &h, why);
+	const char *how = msp_json_str(args, "how");
+	enum msp_err err = cmb_ctl_zone(arg, args, &h, why);
 
 	(void)data;
 	if (err != MSP_OK)
 		return err;
-	msp_log(h->app->log, MSP_LOG_NOTICE, "retransfer", MSP_F_STR("zone", MSP_NAME(&h->conf->name)),
-		MSP_F_STR("cause", "operator"));
+	if (how != NULL && strcmp(how, "force") != 0)
+		return msp_fail(why, MSP_EVALUE, "retransfer ZONE [force], not %.30s", how);
+	if (h->is_frozen)
+		return msp_fail(why, MSP_ESTATE, "%s is frozen: thaw it first", MSP_NAME(&h->name));
+	if (how != NULL && h->fetch != NULL && h->candidate == NULL) /* what has come in is left to its end */
+		cmb_upstream_cancel(h);
+	log_order(h, "retransfer");
 	cmb_upstream_event(h, CMB_REV_FORCE);
 	return MSP_OK;
 }
 
-static enum msp_err status(void *arg, const json_t *args, json_t **data, struct msp_why *why)
+static enum msp_err set_frozen(struct cmb_app *app, const json_t *args, bool freeze, struct msp_why *why)
 {
-	struct cmb_app *app = arg;
-	struct msp_server_stats sum = { 0 };
-	size_t serving = 0;
-	json_t *o = json_object();
-	enum msp_err err = o != NULL ? msp_json_set_str(o, "daemon", "combinerd") : MSP_ENOMEM;
+	struct cmb_hosted *h = NULL;
+	enum msp_err err = cmb_ctl_zone(app, args, &h, why);
 
-	(void)args;
-	(void)why;
-	for (size_t i = 0; i < app->hosted_count; i++)
-		serving += cmb_hosted_trouble(&app->hosted[i]) == NULL;
-	for (size_t i = 0; i < app->server_count; i++) {
-		struct msp_server_stats s = msp_server_stats(app->server[i]);
-
-		sum.udp_in += s.udp_in;
-		sum.tcp_in += s.tcp_in;
-		sum.replies += s.replies;
-	}
-	if (err == MSP_OK)
-		err = msp_json_set_int(o, "uptime_s", msp_wall_now().s - app->started.s);
-	if (err == MSP_OK)
-		err = msp_json_set_int(o, "zones", (int64_t)app->hosted_count);
-	if (err == MSP_OK)
-		err = msp_json_set_int(o, "zones_serving", (int64_t)serving);
-	if (err == MSP_OK)
-		err = msp_json_set_int(o, "transfers_out_now", (int64_t)app->stream_count);
-	if (err == MSP_OK)
-		err = msp_json_set_int(o, "udp_in", (int64_t)sum.udp_in);
-	if (err == MSP_OK)
-		err = msp_json_set_int(o, "tcp_in", (int64_t)sum.tcp_in);
-	if (err == MSP_OK)
-		err = msp_json_set_int(o, "replies", (int64_t)sum.replies);
 	if (err != MSP_OK)
-		json_decref(o);
-	else
-		*data = o;
+		return err;
+	if (h->is_frozen == freeze)
+		return msp_fail(why, MSP_ESTATE, "%s is %s", MSP_NAME(&h->name),
+				freeze ? "frozen already" : "not frozen");
+	err = cmb_hosted_freeze(h, freeze, why);
+	if (err == MSP_OK)
+		log_order(h, freeze ? "freeze" : "thaw");
 	return err;
 }
 
+static enum msp_err freeze_zone(void *arg, const json_t *args, json_t **data, struct msp_why *why)
+{
+	(void)data;
+	return set_frozen(arg, args, true, why);
+}
+
+static enum msp_err thaw_zone(void *arg, const json_t *args, json_t **data, struct msp_why *why)
+{
+	(void)data;
+	return set_frozen(arg, args, false, why);
+}
+
+static enum msp_err accept_held(void *arg, const json_t *args, json_t **data, struct msp_why *why)
+{
+	struct cmb_hosted *h = NULL;
+	enum msp_err err = cmb_ctl_zone(arg, args, &h, why);
+
+	(void)data;
+	if (err != MSP_OK)
+		return err;
+	if (h->held == NULL)
+		return msp_fail(why, MSP_ESTATE, "no version of %s is held back", MSP_NAME(&h->name));
+	err = cmb_hosted_accept(h, why);
+	if (err == MSP_OK)
+		log_order(h, "accept");
+	return err;
+}
+
+static enum msp_err drop(void *arg, const json_t *args, json_t **data, struct msp_why *why)
+{
+	struct cmb_hosted *h = NULL;
+	const char *who = msp_json_str(args, "originator");
+	const struct cmb_zone *z;
+	struct msp_name name = { 0 };
+	bool is_all = who != NULL && strcmp(who, "*") == 0;
+	enum msp_err err = cmb_ctl_zone(arg, args, &h, why);
+
+	(void)data;
+	if (err == MSP_OK && !is_all)
+		err = cmb_ctl_name(args, "originator", &name, why);
+	if (err != MSP_OK)
+		return err;
+	z = cmb_hosted_zone(h);
+	if (z == NULL)
+		return msp_fail(why, MSP_ESTATE, "%.200s",
+				h->trouble != NULL ? h->trouble->why.text : "cannot be loaded");
+	if (is_all ? z->contrib.count == 0 : !cmb_contrib_has(&z->contrib, &name))
+		return msp_fail(why, MSP_ENOTFOUND, "nothing of %.100s is held for %s",
+				is_all ? "anybody" : MSP_NAME(&name), MSP_NAME(&h->name));
+	err = cmb_hosted_drop_contrib(h, is_all ? NULL : &name, why);
+	if (err == MSP_OK)
+		msp_log(h->app->log, MSP_LOG_NOTICE, "drop", MSP_F_STR("zone", MSP_NAME(&h->name)),
+			MSP_F_STR("originator", is_all ? "*" : MSP_NAME(&name)), MSP_F_STR("cause", "operator"));
+	return err;
+}
+
+/* --- audit -------------------------------------------------------------------------------------------------------- */
+
+static enum msp_err put_audit(void *arg, const struct cmb_audit *a)
+{
+	struct cmb_put *list = arg, one = cmb_put_new(json_object());
+
+	cmb_put_int(&one, "seq", (int64_t)a->seq);
+	cmb_put_int(&one, "at", a->at.s);
+	cmb_put_str(&one, "who", msp_name_is_set(&a->key) ? MSP_NAME(&a->key) : "operator");
+	cmb_put_name(&one, "originator", &a->originator);
+	cmb_put_str(&one, "what", a->what);
+	cmb_put_part(list, NULL, &one);
+	return list->err;
+}
+
+static enum msp_err audit(void *arg, const json_t *args, json_t **data, struct msp_why *why)
+{
+	struct cmb_hosted *h = NULL;
+	struct cmb_put list;
+	uint64_t from = 0;
+	enum msp_err err = cmb_ctl_zone(arg, args, &h, why);
+
+	if (err == MSP_OK)
+		err = cmb_ctl_number(args, "from", 0, INT64_MAX, &from, why);
+	if (err != MSP_OK)
+		return err;
+	list = cmb_put_new(json_array());
+	if (list.err == MSP_OK)
+		list.err = cmb_state_each_audit(h->app->store, &h->name, from, put_audit, &list);
+	return cmb_put_end(&list, data);
+}
+
+/* --- the daemon --------------------------------------------------------------------------------------------------- */
+
+static void put_census(const struct cmb_census *c, struct cmb_put *o)
+{
+	struct cmb_put by = cmb_put_new(json_object());
+
+	for (unsigned i = 0; i < CMB_CONDITION__N; i++)
+		if (c->condition[i] > 0)
+			cmb_put_int(&by, cmb_condition_word((enum cmb_condition)i), (int64_t)c->condition[i]);
+	for (unsigned i = 0; i < CMB_MARK__N; i++)
+		if (c->mark[i] > 0)
+			cmb_put_int(&by, cmb_mark_word((enum cmb_mark)i), (int64_t)c->mark[i]);
+	cmb_put_int(o, "zones", (int64_t)c->zones);
+	cmb_put_int(o, "zones_serving", (int64_t)c->condition[CMB_IS_SERVING]);
+	cmb_put_part(o, "zones_by_state", &by);
+}
+
+static enum msp_err status(void *arg, const json_t *args, json_t **data, struct msp_why *why)
+{
+	const struct cmb_app *app = arg;
+	struct msp_server_stats s = cmb_shell_server_stats(app);
+	struct cmb_pages_stats pages = cmb_pages_stats(app->pages);
+	struct cmb_put o = cmb_put_new(json_object());
+	struct cmb_census c;
+
+	(void)args;
+	(void)why;
+	cmb_census_take(app, &c);
+	cmb_put_str(&o, "daemon", "combinerd");
+	cmb_put_str(&o, "version", MSP_VERSION);
+	cmb_put_int(&o, "uptime_s", msp_wall_now().s - app->started.s);
+	cmb_put_bool(&o, "running", app->is_running);
+	put_census(&c, &o);
+	cmb_put_int(&o, "transfers_out_now", (int64_t)app->stream_count);
+	cmb_put_int(&o, "versions", (int64_t)app->stats.versions);
+	cmb_put_int(&o, "held_back", (int64_t)app->stats.held_back);
+	cmb_put_int(&o, "refused_versions", (int64_t)app->stats.refused_versions);
+	cmb_put_int(&o, "refresh_failures", (int64_t)app->stats.refresh_failures);
+	cmb_put_int(&o, "notifies_failed", (int64_t)app->stats.notifies_failed);
+	cmb_put_int(&o, "store_octets", (int64_t)pages.file_octets);
+	cmb_put_int(&o, "store_octets_used", (int64_t)pages.used_octets);
+	cmb_put_int(&o, "udp_in", (int64_t)s.udp_in);
+	cmb_put_int(&o, "tcp_in", (int64_t)s.tcp_in);
+	cmb_put_int(&o, "replies", (int64_t)s.replies);
+	return cmb_put_end(&o, data);
+}
+
+#define LIST_ARGS "[STATE] [AFTER] [LIMIT] [UNDER]"
+#define LIST_HELP "Zones with serials and states, at most 1000: ask again with `after`"
+#define SHOW_HELP "Contributions, served apex RRsets, timers, what is waited for, last error"
 const struct msp_command cmb_commands[] = {
 	{ "status", status, "", "State of the daemon" },
-	{ "zone list", zone_list, "", "Zones with serials and states" },
-	{ "zone show", zone_show, "ZONE", "Everything known about a zone" },
-	{ "combiner list", zone_list, "", "Zones with serials and states" },
-	{ "combiner show", zone_show, "ZONE", "Contributions, served apex RRsets, timers, last error" },
-	{ "combiner diff", zone_diff, "ZONE", "Apex RRsets that differ from the owner's" },
-	{ "combiner retransfer", retransfer, "ZONE", "Fetch the owner's zone again, whatever its serial" },
+	{ "zone list", zone_list, LIST_ARGS, LIST_HELP },
+	{ "zone show", cmb_ctl_show, "ZONE", SHOW_HELP },
+	{ "combiner list", zone_list, LIST_ARGS, LIST_HELP },
+	{ "combiner show", cmb_ctl_show, "ZONE", SHOW_HELP },
+	{ "combiner diff", cmb_ctl_diff, "ZONE", "Apex RRsets that differ from the owner's" },
+	{ "combiner retransfer", retransfer, "ZONE [HOW]",
+	  "Fetch the owner's zone again, whatever its serial; how force: give up what is under way first" },
+	{ "combiner freeze", freeze_zone, "ZONE", "Serve nothing new, take no instructions, until thawed" },
+	{ "combiner thaw", thaw_zone, "ZONE", "Go on" },
+	{ "combiner accept", accept_held, "ZONE", "Take the version that a guard holds back" },
+	{ "combiner audit", audit, "ZONE [FROM]", "Who did what when, oldest first, from a sequence number on" },
+	{ "combiner drop", drop, "ZONE ORIGINATOR", "Forget all instructions of an originator; *: of all" },
 	{ .name = NULL }
 };

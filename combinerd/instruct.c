@@ -9,6 +9,7 @@
 #include <msproto/auth/key.h>
 #include <msproto/msg/msopt.h>
 
+#include <stdio.h>
 #include <string.h>
 
 #define ALG_RSASHA512     10          /* we do not verify with it, but signers use it */
@@ -46,11 +47,23 @@ static enum msp_err refuse_own(struct work *w, const char *rule, enum msp_ede_ow
 
 /* --- step 3: every record, before anything is done ---------------------------------------------------------------- */
 
-/* Type and name of a record of either section. *slot is set unless the type is ANY. */
+static bool in_scope(const struct work *w, enum cmb_slot slot)
+{
+	return (w->in->scope >> slot & 1) != 0;
+}
+
+static enum msp_err out_of_scope(struct work *w, enum cmb_slot slot)
+{
+	(void)msp_fail(&w->v->why, MSP_EREFUSED, "this key may not change %s", MSP_TYPE(cmb_slot_type(slot)));
+	return refuse_own(w, "E.7: type not in the scope of the key", MSP_EDE_UPDATE_TYPE);
+}
+
+/* Type and name of a record of either section. *slot is CMB_SLOT__N when the type is ANY. */
 static enum msp_err prescan_rr(struct work *w, const struct msp_rr *rr, enum cmb_slot *slot)
 {
 	const struct cmb_rules *r = w->in->rules;
 
+	*slot = CMB_SLOT__N;
 	if (!msp_name_is_under(&rr->owner, &r->zone)) {
 		(void)msp_fail(&w->v->why, MSP_ENOTZONE, "%s is not under %s", MSP_NAME(&rr->owner),
 			       MSP_NAME(&r->zone));
@@ -93,6 +106,8 @@ static enum msp_err prescan(struct work *w)
 			return refuse(w, MSP_RCODE_FORMERR, "RFC 2181 8: TTL over 2^31-1");
 		}
 		err = prescan_rr(w, &rr, &slot);
+		if (err == MSP_OK && slot != CMB_SLOT__N && !in_scope(w, slot))
+			err = out_of_scope(w, slot);
 	}
 	return err;
 }
@@ -444,6 +459,8 @@ static enum msp_err fences(struct work *w)
 		if (cmb_rrset_same(before, after))
 			continue;
 		w->v->changed = true;
+		if (!in_scope(w, slot)) /* "delete all at the name" reaches it */
+			return out_of_scope(w, slot);
 		if (!cmb_rrset_empty(after) &&
 		    (before == NULL || !msp_rrset_contains(before, after))) /* deletes are always allowed */
 			err = check_add(w, slot);
@@ -480,4 +497,56 @@ enum msp_err cmb_instruct(const struct cmb_instruct *in, struct cmb_verdict *out
 		err = MSP_OK;
 	}
 	return err;
+}
+
+/* --- for people --------------------------------------------------------------------------------------------------- */
+
+static size_t count_missing(const struct msp_rrset *from, const struct msp_rrset *in)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; !cmb_rrset_empty(in) && i < in->count; i++)
+		count += cmb_rrset_empty(from) || !msp_rrset_has(from, in->rdata[i]);
+	return count;
+}
+
+static int tell_set(const struct msp_rrset *before, const struct msp_rrset *after, const char *type, char *out,
+		    size_t size)
+{
+	size_t added = count_missing(before, after), gone = count_missing(after, before);
+
+	if (cmb_rrset_empty(after))
+		return snprintf(out, size, "%s deleted", type);
+	if (cmb_rrset_empty(before) || gone == before->count)
+		return snprintf(out, size, "%s set (%zu)", type, after->count);
+	if (added == 0 && gone == 0)
+		return snprintf(out, size, "%s TTL %u", type, (unsigned)after->ttl);
+	if (gone == 0)
+		return snprintf(out, size, "%s +%zu", type, added);
+	if (added == 0)
+		return snprintf(out, size, "%s -%zu", type, gone);
+	return snprintf(out, size, "%s +%zu -%zu", type, added, gone);
+}
+
+void cmb_instruct_tell(const struct cmb_contrib *before, const struct cmb_contrib *after,
+		       const struct msp_name *originator, char *out, size_t size)
+{
+	size_t at = 0;
+
+	out[0] = '\0';
+	for (unsigned i = 0; i < CMB_CONTRIB_SLOTS; i++) {
+		enum cmb_slot slot = (enum cmb_slot)i;
+		const struct msp_rrset *old = cmb_contrib_get(before, originator, slot);
+		const struct msp_rrset *new = cmb_contrib_get(after, originator, slot);
+
+		if (cmb_rrset_same(old, new))
+			continue;
+		if (at > 0 && at + 2 < size) {
+			memcpy(out + at, ", ", 3);
+			at += 2;
+		}
+		at += (size_t)tell_set(old, new, MSP_TYPE(cmb_slot_type(slot)), out + at, size - at);
+		if (at >= size)
+			return; /* cut off */
+	}
 }

@@ -22,8 +22,10 @@ struct cmb_instruct {
 	const struct cmb_owner *owner;   /* NULL: nothing has been transferred yet */
 	const struct cmb_policy *policy; /* as derived from owner; ignored when that is NULL */
 	const struct cmb_contrib *held;
+	uint32_t scope; /* what the key that signed may change: a bit for each enum cmb_slot */
 	struct msp_rr_scratch *scratch;
 };
+#define CMB_SCOPE_ALL UINT32_MAX
 
 /** Outcome. Everything but `result` is for the answer and the log. */
 struct cmb_verdict {
@@ -38,6 +40,13 @@ struct cmb_verdict {
 };
 /** @return MSP_OK with a verdict, or MSP_ENOMEM. Never changes `held`. */
 MSP_CHECKED enum msp_err cmb_instruct(const struct cmb_instruct *in, struct cmb_verdict *out);
+
+/**
+ * One line about what differs between two states of an originator's contributions, for people: "DNSKEY +2 -1, CDS set
+ * (4), NS deleted". Cut to fit.
+ */
+void cmb_instruct_tell(const struct cmb_contrib *before, const struct cmb_contrib *after,
+		       const struct msp_name *originator, char *out, size_t size);
 
 /** Whether a record may be contributed (fence 5). The reason goes to why. */
 MSP_CHECKED enum msp_err cmb_contribution_check(enum cmb_slot slot, struct msp_span rdata, struct msp_why *why);

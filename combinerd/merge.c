@@ -23,6 +23,30 @@ const char *cmb_note_text(enum cmb_note n)
 	return notes_table[n].text;
 }
 
+static uint64_t print_octets(uint64_t h, struct msp_span s)
+{
+	for (size_t i = 0; i < s.len; i++) /* FNV-1a */
+		h = (h ^ s.ptr[i]) * UINT64_C(0x100000001b3);
+	return h;
+}
+
+uint64_t cmb_rules_fingerprint(const struct cmb_rules *r)
+{
+	uint8_t fixed[8];
+	struct msp_name identity = r->identity;
+	struct msp_wr wr;
+
+	msp_name_lower(&identity);
+	msp_wr_init(&wr, fixed, sizeof(fixed));
+	msp_wr_u8(&wr, 1); /* another number when the rules of this file change */
+	msp_wr_u16(&wr, r->numbers->type_hsync);
+	msp_wr_u8(&wr, r->numbers->hsync_compat_zero);
+	msp_wr_u8(&wr, r->extra_cdnskey);
+	msp_wr_u8(&wr, r->extra_key);
+	msp_wr_u8(&wr, (uint8_t)r->zonemd);
+	return print_octets(print_octets(UINT64_C(0xcbf29ce484222325), msp_wr_span(&wr)), msp_name_span(&identity));
+}
+
 bool cmb_rules_permit(const struct cmb_rules *r, enum cmb_slot slot)
 {
 	if (slot == CMB_CDNSKEY)

@@ -9,13 +9,18 @@
 
 #include "contrib.h"
 
+/** What becomes of the owner's ZONEMD when it no longer fits (PROTOCOL E.6). */
+enum cmb_zonemd { CMB_ZONEMD_STRIP, CMB_ZONEMD_KEEP, CMB_ZONEMD_RECOMPUTE };
+
 /** A zone's settings that decide anything. All borrowed or plain. */
 struct cmb_rules {
 	struct msp_name zone, identity;
 	const struct msp_numbers *numbers; /* borrowed */
 	bool extra_cdnskey, extra_key;     /* extra-types */
-	bool zonemd_keep;                  /* pass the owner's ZONEMD though it may be wrong now */
+	enum cmb_zonemd zonemd;
 };
+/** A number that differs when any setting that decides about the combined zone does. */
+uint64_t cmb_rules_fingerprint(const struct cmb_rules *r);
 /** Whether contributions of this type are in the licence. */
 bool cmb_rules_permit(const struct cmb_rules *r, enum cmb_slot slot);
 

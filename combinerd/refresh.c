@@ -7,7 +7,7 @@
 #define FIRST_RETRY_S     1u /* nothing held yet: quickly at first, doubling */
 #define EMPTY_RETRY_MAX_S 60u
 
-enum action { NONE, BEGIN, FETCH, SUCCEED, LOOK_ON, FAIL_OVER, QUEUE, QUEUE_FORCE, BEGIN_FORCED };
+enum action { NONE, BEGIN, BEGIN_FORCED, FETCH, SUCCEED, LOOK_ON, KEEP_BACK, FAIL_OVER, GIVE_UP, QUEUE, QUEUE_FORCE };
 
 /* A cell with next state CMB_RF__NONE is unexpected: counted, nothing changes. Where an action starts something, it
  * also sets the state (ASKING or FETCHING); the state in the cell is where the machine is when it starts nothing. */
@@ -27,12 +27,15 @@ static const struct cell table[CMB_RF__N][CMB_REV__N] = {
 		[CMB_REV_SAME] = { CMB_RF_WAITING, LOOK_ON },
 		[CMB_REV_AHEAD] = { CMB_RF_FETCHING, FETCH },
 		[CMB_REV_ASK_FAILED] = { CMB_RF_WAITING, FAIL_OVER },
+		[CMB_REV_KEPT_BACK] = { CMB_RF_WAITING, KEEP_BACK },
 	},
 	[CMB_RF_FETCHING] = {
 		[CMB_REV_NOTIFY] = { CMB_RF_FETCHING, QUEUE },
 		[CMB_REV_FORCE] = { CMB_RF_FETCHING, QUEUE_FORCE },
 		[CMB_REV_FETCHED] = { CMB_RF_WAITING, SUCCEED },
 		[CMB_REV_FETCH_FAILED] = { CMB_RF_WAITING, FAIL_OVER },
+		[CMB_REV_KEPT_BACK] = { CMB_RF_WAITING, KEEP_BACK },
+		[CMB_REV_TAKE_FAILED] = { CMB_RF_WAITING, GIVE_UP },
 	},
 };
 
@@ -52,6 +55,29 @@ void cmb_refresh_init(struct cmb_refresh *r, const struct cmb_refresh_limits *li
 	r->primaries = primaries;
 	r->next = now;
 	r->expires = MSP_MONO_NEVER;
+	r->no_ixfr_until = now;
+}
+
+void cmb_refresh_prefer(struct cmb_refresh *r, size_t primary)
+{
+	r->has_preferred = true;
+	r->preferred = primary;
+}
+
+void cmb_refresh_stop(struct cmb_refresh *r, struct msp_mono now)
+{
+	if (r->state == CMB_RF_WAITING)
+		return;
+	r->state = CMB_RF_WAITING;
+	r->queued_force = r->queued_force || r->is_forced;
+	r->is_forced = false;
+	r->next = now;
+}
+
+void cmb_refresh_freeze(struct cmb_refresh *r)
+{
+	if (r->state == CMB_RF_WAITING)
+		r->next = MSP_MONO_NEVER;
 }
 
 void cmb_refresh_hold(struct cmb_refresh *r, const struct msp_soa *soa, struct msp_mono now, uint64_t age_s)
@@ -86,6 +112,11 @@ static enum cmb_refresh_do begin(struct cmb_refresh *r, bool force, bool look_al
 	r->is_forced = force;
 	r->look_all = look_all;
 	r->tried = 1;
+	if (r->has_preferred)
+		r->primary = r->preferred;
+	r->has_preferred = false;
+	if (r->primary >= r->primaries) /* there may be less of them since a reload */
+		r->primary = 0;
 	return start(r);
 }
 
@@ -117,25 +148,45 @@ static enum cmb_refresh_do next_primary(struct cmb_refresh *r)
 	return start(r);
 }
 
-static enum cmb_refresh_do fail_over(struct cmb_refresh *r, struct msp_mono now, struct msp_rand *rand)
+/* RFC 1035 3.3.13: RETRY; while nothing is held, quickly at first. */
+static uint32_t retry_after(const struct cmb_refresh *r)
 {
 	uint32_t wait_s = FIRST_RETRY_S << (r->failures < 6 ? r->failures : 6);
 
-	if (r->tried < r->primaries)
-		return next_primary(r);
-	r->failures++;
 	if (r->is_held)
-		wait_s = r->retry_s;
-	else if (wait_s > EMPTY_RETRY_MAX_S)
-		wait_s = EMPTY_RETRY_MAX_S;
+		return r->retry_s;
+	return wait_s < EMPTY_RETRY_MAX_S ? wait_s : EMPTY_RETRY_MAX_S;
+}
+
+static enum cmb_refresh_do give_up(struct cmb_refresh *r, struct msp_mono now, struct msp_rand *rand)
+{
+	uint32_t wait_s = retry_after(r);
+
+	r->failures++;
 	r->primary = (r->primary + 1) % r->primaries;
 	return finish(r, wait_s, now, rand);
+}
+
+static enum cmb_refresh_do fail_over(struct cmb_refresh *r, struct msp_mono now, struct msp_rand *rand)
+{
+	return r->tried < r->primaries ? next_primary(r) : give_up(r, now, rand);
+}
+
+/* Another primary may have something that can be taken. A forced fetch would only bring the same once more. */
+static enum cmb_refresh_do keep_back(struct cmb_refresh *r, struct msp_mono now, struct msp_rand *rand)
+{
+	if (!r->is_held)
+		return give_up(r, now, rand);
+	if (!r->is_forced && r->tried < r->primaries)
+		return next_primary(r);
+	return finish(r, r->refresh_s, now, rand);
 }
 
 enum cmb_refresh_do cmb_refresh_step(struct cmb_refresh *r, enum cmb_refresh_event ev, struct msp_mono now,
 				     struct msp_rand *rand)
 {
 	const struct cell *c = &table[r->state][ev];
+	bool force;
 
 	if (c->next == CMB_RF__NONE || r->primaries == 0) {
 		r->unexpected++;
@@ -145,8 +196,11 @@ enum cmb_refresh_do cmb_refresh_step(struct cmb_refresh *r, enum cmb_refresh_eve
 	switch (c->action) {
 	case BEGIN:
 		/* a NOTIFY may come from any of the primaries: one that is behind must not hide it */
-		return begin(r, false, ev == CMB_REV_NOTIFY);
+		force = r->queued_force;
+		r->queued = r->queued_force = false;
+		return begin(r, force, ev == CMB_REV_NOTIFY);
 	case BEGIN_FORCED:
+		r->queued = r->queued_force = false;
 		return begin(r, true, false);
 	case FETCH:
 		return CMB_DO_FETCH;
@@ -154,8 +208,12 @@ enum cmb_refresh_do cmb_refresh_step(struct cmb_refresh *r, enum cmb_refresh_eve
 		return succeed(r, now, rand);
 	case LOOK_ON:
 		return r->look_all && r->tried < r->primaries ? next_primary(r) : succeed(r, now, rand);
+	case KEEP_BACK:
+		return keep_back(r, now, rand);
 	case FAIL_OVER:
 		return fail_over(r, now, rand);
+	case GIVE_UP:
+		return give_up(r, now, rand);
 	case QUEUE:
 		r->queued = true;
 		break;

@@ -21,6 +21,9 @@ enum cmb_refresh_event {
 	CMB_REV_ASK_FAILED,   /* no usable answer to the SOA query */
 	CMB_REV_FETCHED,      /* transfer complete, stored and visible */
 	CMB_REV_FETCH_FAILED, /* it was not */
+	CMB_REV_KEPT_BACK,   /* what the primary has is kept back (guard, verifier): nothing to fetch, nothing confirmed
+			      */
+	CMB_REV_TAKE_FAILED, /* the transfer was good, but we could not store it: no other primary helps */
 	CMB_REV__N
 };
 /** What the caller must start now, with primary number `primary`; or nothing but wait for `next`. */
@@ -38,11 +41,16 @@ struct cmb_refresh {
 	bool is_held;                     /* a version is held */
 	bool is_forced, look_all;
 	bool queued, queued_force;
+	bool has_preferred; /* a NOTIFY's source is asked first */
+	size_t preferred;
 	unsigned failures;                     /* in a row */
 	uint32_t refresh_s, retry_s, expire_s; /* clamped */
 	struct msp_mono next;                  /* NEVER while a refresh is in flight */
 	struct msp_mono expires;               /* NEVER until something is held */
 	uint64_t unexpected;                   /* events that made no sense in the state they came in */
+	/* what the caller remembers of the first 16 primaries, a bit each */
+	uint16_t no_ixfr, key_next; /* no differences to be had, until the time below; the next TSIG key is in use */
+	struct msp_mono no_ixfr_until;
 };
 
 /** Starts in WAITING, due at once. */
@@ -52,6 +60,12 @@ void cmb_refresh_init(struct cmb_refresh *r, const struct cmb_refresh_limits *li
 void cmb_refresh_hold(struct cmb_refresh *r, const struct msp_soa *soa, struct msp_mono now, uint64_t age_s);
 enum cmb_refresh_do cmb_refresh_step(struct cmb_refresh *r, enum cmb_refresh_event ev, struct msp_mono now,
 				     struct msp_rand *rand);
+/** Ask this primary first in the round that begins with the next event, or in the one that is queued. */
+void cmb_refresh_prefer(struct cmb_refresh *r, size_t primary);
+/** What was under way has been stopped without an outcome: begin again, now. */
+void cmb_refresh_stop(struct cmb_refresh *r, struct msp_mono now);
+/** The zone is frozen: nothing is due until an event comes. */
+void cmb_refresh_freeze(struct cmb_refresh *r);
 /** The version held is too old to be served. */
 bool cmb_refresh_is_expired(const struct cmb_refresh *r, struct msp_mono now);
 const char *cmb_refresh_state_name(enum cmb_refresh_state s);

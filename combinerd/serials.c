@@ -3,7 +3,25 @@
 
 #include <msproto/zone/serial.h>
 
-#define FAR 1000
+#define FAR          1000
+#define CEILING_STEP 100 /* versions for one write to the instruction store */
+
+bool cmb_serials_needs_ceiling(const struct cmb_serials *s, uint32_t serial, bool is_signed, uint32_t *ceiling)
+{
+	if (s->has_ceiling && (serial == s->ceiling || msp_serial_gt(s->ceiling, serial)))
+		return false;
+	*ceiling = is_signed ? serial : serial + CEILING_STEP;
+	if (*ceiling == 0) /* "none" */
+		*ceiling = 1;
+	return true;
+}
+
+void cmb_serials_restore(struct cmb_serials *s, uint32_t ceiling)
+{
+	s->has_owner = false; /* whatever the owner has is news */
+	s->has_out = s->has_ceiling = true;
+	s->last_out = s->ceiling = ceiling;
+}
 
 uint32_t cmb_serials_for_owner(const struct cmb_serials *s, uint32_t owner)
 {

@@ -6,6 +6,8 @@
  */
 #include "shell.h"
 
+#include "acl.h"
+
 #include <msproto/auth/trust.h>
 #include <msproto/msg/edns.h>
 #include <msproto/msg/notify.h>
@@ -13,7 +15,8 @@
 
 #include <string.h>
 
-#define UDP_MIN 512
+#define UDP_MIN  512
+#define OPT_ROOM 32
 
 struct ask {
 	struct cmb_app *app;
@@ -22,6 +25,7 @@ struct ask {
 	struct cmb_hosted *hosted; /* NULL: not our zone */
 	struct msp_tsig_ctx tsig;  /* owned; key NULL: the request is unsigned */
 	struct msp_authmsg *auth;  /* owned; NULL: the request is unsigned */
+	struct cmb_zone *zone;     /* of `hosted`, once it has been loaded */
 };
 
 static void ask_end(struct ask *a)
@@ -32,8 +36,7 @@ static void ask_end(struct ask *a)
 	msp_tsig_ctx_fini(&a->tsig);
 }
 
-/* --- answering
- * --------------------------------------------------------------------------------------------------------- */
+/* --- answering ---------------------------------------------------------------------------------------------------- */
 
 static size_t tsig_room(const struct ask *a)
 {
@@ -94,15 +97,24 @@ static void answer(struct ask *a, unsigned rcode, const uint16_t *ede, const cha
 	finish(a, &w, rcode, ede, text);
 }
 
+static enum cmb_conf_rule_transport transport_of(const struct msp_req *req)
+{
+	if (!msp_req_is_tcp(req))
+		return CMB_RULE_UDP;
+	return msp_req_tls(req) != NULL ? CMB_RULE_TLS : CMB_RULE_TCP;
+}
+
 static void log_refusal(struct ask *a, unsigned rcode, const char *rule, const char *why)
 {
+	a->app->stats.refusals++;
 	if (a->hosted != NULL)
 		a->hosted->refusals++;
 	if (!msp_bucket_take(a->app->log_budget, msp_req_peer(a->req), msp_mono_now()))
 		return; /* counted; a flood from one prefix does not fill the log */
 	msp_log(a->app->log, MSP_LOG_NOTICE, "refused",
 		MSP_F_STR("zone", a->m.question.name.len ? MSP_NAME(&a->m.question.name) : "-"),
-		MSP_F_STR("peer", MSP_ADDR(msp_req_peer(a->req))), MSP_F_U64("opcode", a->m.opcode),
+		MSP_F_STR("peer", MSP_ADDR(msp_req_peer(a->req))),
+		MSP_F_STR("transport", cmb_acl_transport_name(transport_of(a->req))), MSP_F_U64("opcode", a->m.opcode),
 		MSP_F_STR("qtype", MSP_TYPE(a->m.question.type)),
 		MSP_F_STR("key", a->auth ? MSP_NAME(msp_authmsg_signer(a->auth)) : "-"),
 		MSP_F_STR("rcode", msp_rcode_name(rcode)), MSP_F_STR("rule", rule), MSP_F_STR("why", why));
@@ -116,8 +128,7 @@ static void refuse(struct ask *a, unsigned rcode, enum msp_ede_std ede, const ch
 	answer(a, rcode, &code, why);
 }
 
-/* --- who is asking
- * ------------------------------------------------------------------------------------------------------- */
+/* --- who is asking ------------------------------------------------------------------------------------------------ */
 
 /* False: the request has been answered. */
 static bool check_tsig(struct ask *a)
@@ -155,57 +166,55 @@ static bool check_tsig(struct ask *a)
 	return false;
 }
 
-static bool key_in_remotes(const struct ask *a, const struct msp_conf_list *l)
+static struct cmb_asker asker(const struct ask *a)
 {
-	for (size_t i = 0; a->auth != NULL && i < l->count; i++)
-		if (msp_name_equal(&cmb_conf_remote_at(l, i)->tsig_key, msp_authmsg_signer(a->auth)))
-			return true;
-	return false;
+	return (struct cmb_asker){ .peer = msp_req_peer(a->req),
+				   .transport = transport_of(a->req),
+				   .key = a->auth != NULL ? msp_authmsg_signer(a->auth) : NULL,
+				   .tls = msp_req_tls(a->req) };
 }
 
-static bool is_signer(const struct ask *a)
+static bool may_transfer(const struct ask *a)
 {
-	return key_in_remotes(a, &a->hosted->conf->signers);
+	struct cmb_asker who = asker(a);
+
+	return cmb_acl_may_transfer(a->hosted->profile->conf, &who);
 }
 
-static bool is_agent(const struct ask *a)
+static bool may_notify(const struct ask *a)
 {
-	const struct msp_conf_list *l = &a->hosted->conf->agents;
+	struct cmb_asker who = asker(a);
 
-	for (size_t i = 0; a->auth != NULL && i < l->count; i++)
-		if (msp_name_equal(&cmb_conf_agent_at(l, i)->tsig_key, msp_authmsg_signer(a->auth)))
-			return true;
-	return false;
+	return cmb_acl_may_notify(a->hosted->profile->conf, &who);
 }
 
-static bool is_primary(const struct ask *a)
+static const struct cmb_conf_agent *agent(const struct ask *a)
 {
-	const struct msp_conf_list *l = &a->hosted->conf->primaries;
+	struct cmb_asker who = asker(a);
 
-	if (a->auth != NULL)
-		return key_in_remotes(a, l);
-	for (size_t i = 0; i < l->count; i++)
-		if (msp_addr_same_host(&cmb_conf_remote_at(l, i)->addr, msp_req_peer(a->req)))
-			return true;
-	return false;
+	return cmb_acl_agent(a->hosted->profile->conf, &who);
 }
 
-/* Not served now. True: the request has been answered. */
+/* Loads the zone. True: it is not served now, and the request has been answered. */
 static bool in_trouble(struct ask *a)
 {
 	const char *trouble = cmb_hosted_trouble(a->hosted);
 
+	if (trouble == NULL)
+		a->zone = cmb_hosted_zone(a->hosted);
+	if (trouble == NULL && (a->zone == NULL || !a->zone->has_served || a->zone->owner == NULL))
+		trouble = "what is stored could not be loaded";
 	if (trouble != NULL)
 		refuse(a, MSP_RCODE_SERVFAIL, MSP_EDE_NOT_READY, "E.6: zone not served", trouble);
 	return trouble != NULL;
 }
 
-/* --- NOTIFY
- * ---------------------------------------------------------------------------------------------------------------- */
+/* --- NOTIFY ------------------------------------------------------------------------------------------------------- */
 
 static void serve_notify(struct ask *a)
 {
 	struct msp_why why = { "" };
+	struct msp_addr peer;
 	struct msp_msgw w;
 	bool has_hint;
 	uint32_t hint;
@@ -220,21 +229,22 @@ static void serve_notify(struct ask *a)
 		refuse(a, MSP_RCODE_NOTAUTH, MSP_EDE_NOT_AUTHORITATIVE, "E.6: unknown zone", "zone not known here");
 		return;
 	}
-	if (!is_primary(a)) {
+	if (!may_notify(a)) {
 		refuse(a, MSP_RCODE_REFUSED, MSP_EDE_PROHIBITED, "E.7: NOTIFY only from a primary",
 		       "not a primary of the zone");
 		return;
 	}
-	msp_log(a->app->log, MSP_LOG_INFO, "notify-in", MSP_F_STR("zone", MSP_NAME(&a->hosted->conf->name)),
+	a->app->stats.notifies_in++;
+	msp_log(a->app->log, MSP_LOG_INFO, "notify-in", MSP_F_STR("zone", MSP_NAME(&a->hosted->name)),
 		MSP_F_STR("peer", MSP_ADDR(msp_req_peer(a->req))));
+	peer = *msp_req_peer(a->req);
 	begin(a, &w, MSP_RCODE_NOERROR, MSP_FLAG_AA);
 	finish(a, &w, MSP_RCODE_NOERROR, NULL, NULL);
 	/* the hint may be forged, and proves nothing: the primary is asked in any case */
-	cmb_upstream_event(a->hosted, CMB_REV_NOTIFY);
+	cmb_upstream_notify(a->hosted, &peer);
 }
 
-/* --- UPDATE
- * ---------------------------------------------------------------------------------------------------------------- */
+/* --- UPDATE ------------------------------------------------------------------------------------------------------- */
 
 static bool may_update(struct ask *a)
 {
@@ -257,9 +267,16 @@ static bool may_update(struct ask *a)
 		refuse(a, MSP_RCODE_REFUSED, MSP_EDE_PROHIBITED, "E.2 step 2: TSIG required", "TSIG required");
 		return false;
 	}
-	if (!is_agent(a)) {
+	if (agent(a) == NULL) {
 		refuse(a, MSP_RCODE_REFUSED, MSP_EDE_PROHIBITED, "E.7: key is no agent of the zone",
 		       "key may not update this zone");
+		return false;
+	}
+	if (a->hosted->is_frozen) {
+		uint16_t code = msp_ede_code(&a->app->conf->numbers, MSP_EDE_ZONE_LOCKED);
+
+		log_refusal(a, MSP_RCODE_REFUSED, "operator: zone frozen", "the zone is frozen by an operator");
+		answer(a, MSP_RCODE_REFUSED, &code, "the zone is frozen by an operator");
 		return false;
 	}
 	return true;
@@ -270,7 +287,7 @@ static bool may_update(struct ask *a)
 static bool answer_seen(struct ask *a, struct msp_span id)
 {
 	const struct cmb_seen *s = cmb_seen_get(a->app, id);
-	uint16_t code = msp_ede_code(&a->app->conf.numbers, MSP_EDE_SIG0_REPLAY);
+	uint16_t code = msp_ede_code(&a->app->conf->numbers, MSP_EDE_SIG0_REPLAY);
 
 	if (s == NULL)
 		return false;
@@ -283,23 +300,39 @@ static bool answer_seen(struct ask *a, struct msp_span id)
 	return true;
 }
 
+static enum msp_err store(struct ask *a, struct cmb_verdict *v, struct msp_span id, struct msp_wall until)
+{
+	struct cmb_audit audit = { .at = msp_wall_now(),
+				   .key = *msp_authmsg_signer(a->auth),
+				   .originator = v->originator };
+
+	cmb_instruct_tell(&a->zone->contrib, &v->result, &v->originator, audit.what, sizeof(audit.what));
+	msp_log(a->app->log, MSP_LOG_INFO, "instructions", MSP_F_STR("zone", MSP_NAME(&a->hosted->name)),
+		MSP_F_STR("originator", MSP_NAME(&v->originator)), MSP_F_STR("what", audit.what));
+	return cmb_hosted_take_contrib(a->hosted, v, &audit, id, until, &v->why);
+}
+
 static unsigned instruct(struct ask *a, struct cmb_verdict *v, struct msp_span id, struct msp_wall until)
 {
-	struct cmb_hosted *h = a->hosted;
-	struct cmb_instruct in = { .msg = &a->m,
-				   .rules = &h->zone.rules,
-				   .owner = h->zone.owner,
-				   .policy = &h->zone.policy,
-				   .held = &h->zone.contrib,
-				   .scratch = &a->app->scratch };
-	enum msp_err err = cmb_instruct(&in, v);
+	struct cmb_instruct in = { .msg = &a->m, .scope = cmb_acl_scope(agent(a)), .scratch = &a->app->scratch };
+	enum msp_err err = MSP_EIO;
 
+	a->zone = cmb_hosted_zone(a->hosted);
+	if (a->zone != NULL) {
+		in.rules = &a->zone->rules;
+		in.owner = a->zone->owner;
+		in.policy = &a->zone->policy;
+		in.held = &a->zone->contrib;
+		err = cmb_instruct(&in, v);
+	}
 	if (err == MSP_OK && v->rcode == MSP_RCODE_NOERROR && v->changed)
-		err = cmb_hosted_take_contrib(h, v, id, until, &v->why);
+		err = store(a, v, id, until);
 	cmb_contrib_fini(&v->result);
 	if (err == MSP_OK)
 		return v->rcode;
 	v->rule = "not stored";
+	v->has_ede = true;
+	v->ede = MSP_EDE_OTHER;
 	if (v->why.text[0] == '\0')
 		(void)msp_fail(&v->why, err, "%s", msp_err_text(err));
 	return MSP_RCODE_SERVFAIL;
@@ -330,21 +363,21 @@ static void serve_update(struct ask *a)
 		return;
 	}
 	a->hosted->updates++;
+	a->app->stats.updates++;
 	rcode = instruct(a, &v, id, until);
 	if (cmb_seen_put(a->app, id, until, msp_req_peer(a->req), rcode) != MSP_OK)
 		rcode = MSP_RCODE_SERVFAIL; /* cannot be: the entry is there */
 	if (rcode != MSP_RCODE_NOERROR)
 		log_refusal(a, rcode, v.rule, v.why.text);
 	else
-		msp_log(a->app->log, MSP_LOG_NOTICE, "update", MSP_F_STR("zone", MSP_NAME(&a->hosted->conf->name)),
+		msp_log(a->app->log, MSP_LOG_NOTICE, "update", MSP_F_STR("zone", MSP_NAME(&a->hosted->name)),
 			MSP_F_STR("key", MSP_NAME(msp_authmsg_signer(a->auth))),
 			MSP_F_STR("originator", MSP_NAME(&v.originator)),
 			MSP_F_STR("changed", v.changed ? "yes" : "no"));
 	answer(a, rcode, v.has_ede ? &v.ede : NULL, v.why.text);
 }
 
-/* --- QUERY
- * ----------------------------------------------------------------------------------------------------------------- */
+/* --- QUERY -------------------------------------------------------------------------------------------------------- */
 
 static struct msp_rr soa_rr(const struct cmb_zone *z)
 {
@@ -357,9 +390,10 @@ static struct msp_rr soa_rr(const struct cmb_zone *z)
 
 static void answer_set(struct ask *a, const struct msp_rrset *set)
 {
-	struct msp_rr soa = soa_rr(&a->hosted->zone);
+	struct msp_rr soa = soa_rr(a->zone);
 	struct msp_msgw w;
 
+	a->app->stats.queries++;
 	begin(a, &w, MSP_RCODE_NOERROR, MSP_FLAG_AA);
 	for (size_t i = 0; !cmb_rrset_empty(set) && i < set->count; i++) {
 		struct msp_rr rr = { .owner = set->owner,
@@ -417,65 +451,60 @@ static bool client_serial(struct ask *a, uint32_t *serial)
 
 static void answer_soa(struct ask *a)
 {
-	answer_set(a, a->hosted->zone.served.soa);
+	answer_set(a, a->zone->served.soa);
 }
 
 /* RFC 1995 2: over UDP the differences when they fit, else the SOA alone. */
-static void ixfr_over_udp(struct ask *a, size_t from)
+static void ixfr_over_udp(struct ask *a, uint32_t serial)
 {
 	struct msp_buf records;
 	struct msp_msgw w;
 	struct msp_rd rd;
 	struct msp_rr rr;
-	bool fits = true;
+	bool fits;
 
 	msp_buf_init(&records, UINT16_MAX);
-	fits = cmb_xfrout_history(&a->hosted->zone, from, &records) == MSP_OK;
+	fits = cmb_xfrout_history(a->hosted, serial, UINT16_MAX, &records) == MSP_OK;
 	begin(a, &w, MSP_RCODE_NOERROR, MSP_FLAG_AA);
 	msp_rd_init(&rd, msp_buf_span(&records));
 	while (fits && msp_rd_left(&rd) > 0) {
 		msp_rr_read(&rd, &a->app->scratch, &rr);
 		msp_msgw_rr(&w, MSP_SEC_ANSWER, &rr);
-		fits = rd.err == MSP_OK && w.wr.err == MSP_OK && w.wr.pos + 32 < answer_max(a); /* 32: the OPT */
+		fits = rd.err == MSP_OK && w.wr.err == MSP_OK && w.wr.pos + OPT_ROOM < answer_max(a);
 	}
 	msp_buf_fini(&records);
-	if (fits)
-		finish(a, &w, MSP_RCODE_NOERROR, NULL, NULL);
-	else
+	if (!fits) {
 		answer_soa(a);
+		return;
+	}
+	a->app->stats.ixfr_out++;
+	finish(a, &w, MSP_RCODE_NOERROR, NULL, NULL);
 }
 
 static void serve_ixfr(struct ask *a)
 {
-	struct cmb_zone *z = &a->hosted->zone;
 	struct cmb_xfr_request q;
 	uint32_t serial;
 	enum msp_err err;
-	size_t from;
 
 	if (!client_serial(a, &serial)) {
 		log_refusal(a, MSP_RCODE_FORMERR, "RFC 1995 3: no SOA in IXFR", "no SOA");
 		answer(a, MSP_RCODE_FORMERR, NULL, NULL);
 		return;
 	}
-	if (!msp_serial_gt(z->serials.last_out, serial)) {
+	if (!msp_serial_gt(cmb_apex_serial(&a->zone->served), serial)) {
 		answer_soa(a); /* up to date, or ahead of us */
 		return;
 	}
-	if (!cmb_zone_history(z, serial, &from)) {
-		if (msp_req_is_tcp(a->req))
-			serve_axfr(a);
-		else
-			answer_soa(a);
-		return;
-	}
 	if (!msp_req_is_tcp(a->req)) {
-		ixfr_over_udp(a, from);
+		ixfr_over_udp(a, serial);
 		return;
 	}
 	describe(a, &q);
-	err = cmb_xfrout_ixfr(a->hosted, &a->req, &q, from, &a->tsig);
-	if (err != MSP_OK)
+	err = cmb_xfrout_ixfr(a->hosted, &a->req, &q, serial, &a->tsig);
+	if (err == MSP_ENOTFOUND)
+		serve_axfr(a);
+	else if (err != MSP_OK)
 		refuse(a, MSP_RCODE_SERVFAIL, MSP_EDE_OTHER, "limit of transfers", msp_err_text(err));
 }
 
@@ -483,9 +512,9 @@ static void serve_transfer(struct ask *a)
 {
 	if (a->hosted == NULL)
 		refuse(a, MSP_RCODE_NOTAUTH, MSP_EDE_NOT_AUTHORITATIVE, "E.6: unknown zone", "zone not known here");
-	else if (a->auth == NULL)
+	else if (!may_transfer(a) && a->auth == NULL)
 		refuse(a, MSP_RCODE_REFUSED, MSP_EDE_PROHIBITED, "E.7: TSIG required", "TSIG required");
-	else if (!is_signer(a))
+	else if (!may_transfer(a))
 		refuse(a, MSP_RCODE_REFUSED, MSP_EDE_PROHIBITED, "E.7: transfers only for signers",
 		       "key may not transfer this zone");
 	else if (!in_trouble(a))
@@ -499,7 +528,7 @@ static void serve_lookup(struct ask *a)
 	if (a->hosted == NULL) {
 		refuse(a, MSP_RCODE_REFUSED, MSP_EDE_NOT_AUTHORITATIVE, "E.7: no apex of ours",
 		       "not the apex of a zone here");
-	} else if (a->auth == NULL || (!is_signer(a) && !is_agent(a))) {
+	} else if (agent(a) == NULL && !may_transfer(a)) {
 		refuse(a, MSP_RCODE_REFUSED, MSP_EDE_PROHIBITED, "E.7: key of a signer or agent required",
 		       "key of a signer or agent required");
 	} else if (a->m.question.type == MSP_TYPE_SOA) {
@@ -507,7 +536,7 @@ static void serve_lookup(struct ask *a)
 			answer_soa(a);
 	} else if (cmb_slot_of(a->m.question.type, &slot) && slot < CMB_CONTRIB_SLOTS) {
 		if (!in_trouble(a))
-			answer_set(a, a->hosted->zone.served.set[slot]);
+			answer_set(a, a->zone->served.set[slot]);
 	} else {
 		refuse(a, MSP_RCODE_REFUSED, MSP_EDE_PROHIBITED, "E.1: only SOA and the apex types are answered",
 		       "type not answered here");
@@ -528,8 +557,7 @@ static void serve_query(struct ask *a)
 	}
 }
 
-/* --- entry
- * ------------------------------------------------------------------------------------------------------------------ */
+/* --- entry -------------------------------------------------------------------------------------------------------- */
 
 static void dispatch(struct ask *a)
 {

@@ -1,51 +1,46 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/*
- * Start, stop, and the commits. The order on disk, which makes kill -9 harmless at any point:
- *   owner data:    pages (fsync) -> zone points at them, with the serial reserved (fsync) -> state: serial, apex
- * (fsync) -> visible instructions:  state: contributions, and serial, apex, history when the version is made at once
- * (one fsync) -> visible At the start the zone is planned anew from what is on disk; when that is not what was served
- * last, it becomes a new version with a new serial before anything is answered.
+/* Start, stop, reload, housekeeping. Nothing here walks over all zones in one go once the start is over, but a reload.
  */
 #include "shell.h"
 
 #include <msproto/base/mem.h>
-#include <msproto/zone/serial.h>
 
+#include <malloc.h>
 #include <stdio.h>
 #include <string.h>
 
 #define HOUSE_MS      1000
-#define SWEEP_MS      5 /* between transactions that delete old pages */
+#define SWEEP_MS      5 /* between transactions that delete old pages, and the like */
 #define SWEEP_PAGES   256
+#define FORGET_MAX    2 /* zones taken out of the store in one go */
+#define TOUR_MS       10
+#define TOUR_ZONES    20 /* 2,000 a second */
+#define AGENDA_MAX    200
+#define SPREAD_PER_MS 2 /* zones that are refreshed after a start */
 #define PATH_LEN      4096
 #define ERRORS_MAX    65536
-#define READERS_SPARE 16
-#define LOG_SOURCES   4096
-#define LOG_PER_S     20 /* refusals logged, for each source prefix */
-#define LOG_BURST     1000
-#define STORE_OK_S    10 /* between writes of when the zone was last confirmed */
+#define READERS_SPARE                                                                                                  \
+	1024 /* snapshots beside those of transfers: edits that wait for their commit, inspection, catalogs */
+#define LOG_SOURCES 4096
+#define LOG_PER_S   20 /* refusals logged, for each source prefix */
+#define LOG_BURST   1000
 
-/* --- small things
- * ----------------------------------------------------------------------------------------------------- */
+/** What is done a little at a time. */
+struct cmb_chores {
+	struct msp_mono armed;    /* what the agenda's timer is set to */
+	struct msp_timer *tour;   /* after a start: signers are told again, they may have missed the last time */
+	struct msp_name_key next; /* where the tour goes on */
+	struct msp_name *forget;  /* owned array: zones that are to be taken out of the store */
+	size_t forget_count, forget_size;
+};
 
-const struct msp_tsig_key *cmb_app_key(const struct cmb_app *app, const struct msp_name *name)
-{
-	return msp_tsig_ring_get(app->ring, name);
-}
+/* --- small things ------------------------------------------------------------------------------------------------- */
 
 const struct msp_tsig_key *cmb_app_find_key(void *arg, const struct msp_name *name, enum msp_tsig_alg alg)
 {
 	const struct cmb_app *app = arg;
-	const struct msp_tsig_key *key = msp_tsig_ring_get(app->ring, name);
 
-	/* A key is a name and an algorithm: with another algorithm it is not ours (RFC 8945 5.2.1). */
-	for (size_t i = 0; key != NULL && i < app->conf.tsig_keys.count; i++) {
-		const struct msp_conf_tsig *t = (const struct msp_conf_tsig *)app->conf.tsig_keys.item + i;
-
-		if (msp_name_equal(&t->name, name))
-			return t->algorithm == (int)alg ? key : NULL;
-	}
-	return NULL;
+	return cmb_settings_key(app->settings, name, alg);
 }
 
 struct cmb_hosted *cmb_shell_find(struct cmb_app *app, const struct msp_name *zone)
@@ -55,419 +50,210 @@ struct cmb_hosted *cmb_shell_find(struct cmb_app *app, const struct msp_name *zo
 	return msp_map_get(&app->by_name, msp_name_key_span(&k));
 }
 
-const char *cmb_hosted_trouble(const struct cmb_hosted *h)
+void cmb_shell_arm(struct cmb_app *app)
 {
-	const struct cmb_zone *z = &h->zone;
+	struct msp_mono next = cmb_agenda_next(&app->agenda);
 
-	if (z->owner == NULL || !z->has_served || z->owner->gen != z->served_gen)
-		return "not transferred yet";
-	if (h->is_damaged)
-		return "stored pages are damaged, fetching anew";
-	if (cmb_refresh_is_expired(&h->refresh, msp_mono_now()))
-		return "expired";
-	return NULL;
-}
-
-static void log_notes(struct cmb_hosted *h)
-{
-	uint32_t news = h->zone.notes & ~h->logged_notes;
-
-	for (unsigned i = 0; i < CMB_NOTE__N; i++)
-		if ((news & CMB_NOTE_BIT(i)) != 0)
-			msp_log(h->app->log, MSP_LOG_WARNING, "zone-note", MSP_F_STR("zone", MSP_NAME(&h->conf->name)),
-				MSP_F_STR("note", cmb_note_name((enum cmb_note)i)),
-				MSP_F_STR("text", cmb_note_text((enum cmb_note)i)));
-	h->logged_notes = h->zone.notes;
-}
-
-/* --- versions
- * --------------------------------------------------------------------------------------------------------- */
-
-static void made_visible(struct cmb_hosted *h, const char *cause)
-{
-	const struct cmb_zone *z = &h->zone;
-
-	msp_log(h->app->log, MSP_LOG_NOTICE, "version", MSP_F_STR("zone", MSP_NAME(&h->conf->name)),
-		MSP_F_U64("serial", z->serials.last_out), MSP_F_U64("owner-serial", z->served_owner_serial),
-		MSP_F_STR("cause", cause));
-	if (cmb_serials_far(z->serials.last_out, z->served_owner_serial))
-		msp_log(h->app->log, MSP_LOG_INFO, "serial-far", MSP_F_STR("zone", MSP_NAME(&h->conf->name)),
-			MSP_F_U64("serial", z->serials.last_out), MSP_F_U64("owner-serial", z->served_owner_serial));
-	log_notes(h);
-	cmb_notify_all(h);
-}
-
-/* End the transaction that `err` says the outcome of so far. */
-static enum msp_err end_txn(struct cmb_app *app, enum msp_err err)
-{
-	if (err == MSP_OK)
-		err = msp_store_commit(app->store);
-	if (err != MSP_OK)
-		msp_store_rollback(app->store);
-	return err;
-}
-
-static enum msp_err commit_version(struct cmb_hosted *h, const struct cmb_version *v, bool refreshed)
-{
-	struct cmb_app *app = h->app;
-	enum msp_err err = msp_store_begin(app->store);
-
-	if (err != MSP_OK)
-		return err;
-	err = cmb_state_put_version(app->store, &h->zone, v);
-	if (err == MSP_OK && refreshed)
-		err = cmb_state_put_refreshed(app->store, &h->conf->name, msp_wall_now());
-	return end_txn(app, err);
-}
-
-static void sweep_soon(struct cmb_app *app)
-{
-	msp_timer_start(app->house, SWEEP_MS);
-}
-
-static void hold_from_soa(struct cmb_hosted *h, uint64_t age_s)
-{
-	struct msp_soa soa;
-
-	if (msp_soa_parse(h->zone.owner->apex.soa->rdata[0], &soa) == MSP_OK)
-		cmb_refresh_hold(&h->refresh, &soa, msp_mono_now(), age_s);
-}
-
-/* The state could not follow: back to the pages that it knows, or each attempt would leave a whole zone behind. */
-static void flip_back(struct cmb_hosted *h)
-{
-	struct cmb_intake *in = &h->intake;
-	enum msp_err err = h->zone.owner == NULL
-				   ? cmb_pages_forget(h->app->pages, &h->conf->name)
-				   : cmb_build_flip(in->build, &h->conf->name, h->zone.owner, h->zone.serials.last_out);
-
-	if (err == MSP_OK) /* else the next start clears up */
-		cmb_pages_retire(h->app->pages, in->owner->gen);
-}
-
-enum msp_err cmb_hosted_take_owner(struct cmb_hosted *h, struct msp_why *why)
-{
-	struct cmb_intake *in = &h->intake;
-	struct cmb_version *v = NULL;
-	uint64_t old_gen = h->zone.owner ? h->zone.owner->gen : 0;
-	enum msp_err err = cmb_zone_plan(&h->zone, in->owner, NULL, &v, why);
-
-	if (err != MSP_OK)
-		return err;
-	if (in->ttl_differs)
-		v->notes |= CMB_NOTE_BIT(CMB_NOTE_TTL_MIXED);
-	err = cmb_build_flip(in->build, &h->conf->name, in->owner, v->serial);
-	if (err == MSP_OK) {
-		err = commit_version(h, v, true);
-		if (err != MSP_OK)
-			flip_back(h);
-	}
-	if (err != MSP_OK) {
-		cmb_version_free(&v);
-		return msp_fail(why, err, "storing the zone: %s", msp_err_text(err));
-	}
-	cmb_zone_adopt(&h->zone, &v, &in->owner);
-	h->is_damaged = h->was_expired = false;
-	h->last_ok = h->stored_ok = msp_wall_now();
-	hold_from_soa(h, 0);
-	if (old_gen != 0)
-		cmb_pages_retire(h->app->pages, old_gen);
-	sweep_soon(h->app);
-	made_visible(h, "owner");
-	return MSP_OK;
-}
-
-/* Each NOTIFY, which anybody may forge, leads to a refresh: not each refresh to an fsync. What is on disk is a little
- * too old then, so that after a restart the zone expires early rather than late. */
-static bool is_stored_lately(const struct cmb_hosted *h)
-{
-	int64_t age = h->last_ok.s - h->stored_ok.s, most = h->refresh.expire_s / 20;
-
-	return age >= 0 && age < (most < STORE_OK_S ? most : STORE_OK_S);
-}
-
-void cmb_hosted_refreshed(struct cmb_hosted *h)
-{
-	h->last_ok = msp_wall_now();
-	h->last_error.text[0] = '\0';
-	if (h->was_expired)
-		msp_log(h->app->log, MSP_LOG_NOTICE, "zone-unexpired", MSP_F_STR("zone", MSP_NAME(&h->conf->name)));
-	h->was_expired = false;
-	if (is_stored_lately(h))
+	if (app->agenda_timer == NULL || next.ms == app->chores->armed.ms)
 		return;
-	if (cmb_state_put_refreshed(h->app->store, &h->conf->name, h->last_ok) == MSP_OK)
-		h->stored_ok = h->last_ok;
+	app->chores->armed = next;
+	if (next.ms == MSP_MONO_NEVER.ms)
+		msp_timer_stop(app->agenda_timer);
 	else
-		msp_log(h->app->log, MSP_LOG_WARNING, "state-write-failed",
-			MSP_F_STR("zone", MSP_NAME(&h->conf->name)));
+		msp_timer_start(app->agenda_timer, (uint64_t)msp_mono_until_ms(msp_mono_now(), next));
 }
 
-static void start_quiet_time(struct cmb_hosted *h)
+static void agenda_due(void *arg)
 {
-	h->zone.quiet_until = msp_mono_add_ms(msp_mono_now(), h->conf->coalesce_ms);
+	struct cmb_app *app = arg;
+	struct msp_mono now = msp_mono_now();
+
+	app->chores->armed = MSP_MONO_NEVER;
+	for (unsigned i = 0; i < AGENDA_MAX; i++) {
+		struct cmb_agenda_item *item = cmb_agenda_pop(&app->agenda, now);
+
+		if (item == NULL)
+			break;
+		cmb_hosted_due((struct cmb_hosted *)((char *)item - offsetof(struct cmb_hosted, agenda)));
+	}
+	cmb_shell_arm(app);
 }
 
-/* Changes gathered since the last version. */
-static void publish_gathered(void *arg)
+void cmb_shell_sweep_soon(struct cmb_app *app)
 {
-	struct cmb_hosted *h = arg;
-	struct cmb_version *v = NULL;
-	struct msp_why why = { "" };
+	if (app->house != NULL && app->is_running)
+		msp_timer_start(app->house, SWEEP_MS);
+}
+
+/* --- zones come and go -------------------------------------------------------------------------------------------- */
+
+/* The store must not be told to forget a zone that is here again. */
+static void forget_at_once(struct cmb_app *app, const struct msp_name *zone)
+{
+	struct cmb_chores *c = app->chores;
+
+	for (size_t i = 0; i < c->forget_count; i++) {
+		if (!msp_name_equal(&c->forget[i], zone))
+			continue;
+		if (cmb_pages_forget(app->pages, zone) != MSP_OK)
+			msp_log(app->log, MSP_LOG_WARNING, "store-write-failed", MSP_F_STR("zone", MSP_NAME(zone)));
+		c->forget[i] = c->forget[--c->forget_count];
+		return;
+	}
+}
+
+static void forget_later(struct cmb_app *app, const struct msp_name *zone)
+{
+	struct cmb_chores *c = app->chores;
+
+	if (c->forget_count == c->forget_size) {
+		size_t size = c->forget_size ? c->forget_size * 2 : 16;
+		struct msp_name *grown = msp_realloc(c->forget, size, sizeof(*grown));
+
+		if (grown == NULL)
+			return; /* its record stays: a version that may be served again when the zone is back */
+		c->forget = grown;
+		c->forget_size = size;
+	}
+	c->forget[c->forget_count++] = *zone;
+	cmb_shell_sweep_soon(app);
+}
+
+static bool forget_some(struct cmb_app *app)
+{
+	struct cmb_chores *c = app->chores;
+
+	for (unsigned i = 0; i < FORGET_MAX && c->forget_count > 0; i++) {
+		if (cmb_pages_forget(app->pages, &c->forget[c->forget_count - 1]) != MSP_OK)
+			return false; /* again in a second */
+		c->forget_count--;
+	}
+	if (c->forget_count == 0) {
+		msp_free(c->forget);
+		c->forget = NULL;
+		c->forget_size = 0;
+	}
+	return c->forget_count > 0;
+}
+
+/* The first refreshes of zones that are held already are spread, but none until it expires. */
+static void spread(struct cmb_hosted *h)
+{
+	struct msp_mono now = msp_mono_now();
+	int64_t ms = (int64_t)(h->app->by_name.count / SPREAD_PER_MS);
+	int64_t most = msp_mono_until_ms(now, h->refresh.expires) / 2;
+
+	if (!h->has_head || h->refresh.next.ms == MSP_MONO_NEVER.ms)
+		return;
+	h->refresh.next = msp_mono_add_ms(now, ms < most ? ms : most);
+}
+
+enum msp_err cmb_shell_add(struct cmb_app *app, const struct msp_name *zone, const struct cmb_profile *profile,
+			   struct cmb_hosted **out, struct msp_why *why)
+{
+	struct msp_name_key k = msp_name_key(zone);
+	struct cmb_state_zone *kept;
+	struct cmb_hosted *h = NULL;
 	enum msp_err err;
 
-	if (!h->zone.dirty || h->zone.owner == NULL)
-		return;
-	err = cmb_zone_plan(&h->zone, NULL, NULL, &v, &why);
-	if (err == MSP_OK && v == NULL) {
-		h->zone.dirty = false; /* the changes cancelled each other */
-		return;
-	}
+	*out = NULL;
+	if (msp_map_get(&app->by_name, msp_name_key_span(&k)) != NULL)
+		return msp_fail(why, MSP_EEXIST, "the zone is here already");
+	if (app->by_name.count >= (size_t)app->conf->zones_max)
+		return msp_fail(why, MSP_ELIMIT, "zones-max is reached");
+	forget_at_once(app, zone);
+	kept = msp_map_get(&app->kept, msp_name_key_span(&k));
+	err = cmb_hosted_new(app, zone, profile, kept, &h, why);
 	if (err == MSP_OK)
-		err = commit_version(h, v, false);
+		err = msp_map_put(&app->by_name, msp_name_key_span(&k), h, NULL);
 	if (err != MSP_OK) {
-		cmb_version_free(&v);
-		msp_log(h->app->log, MSP_LOG_ERROR, "version-failed", MSP_F_STR("zone", MSP_NAME(&h->conf->name)),
-			MSP_F_STR("error", msp_err_text(err)), MSP_F_STR("why", why.text));
-		msp_timer_start(h->coalesce_timer, HOUSE_MS); /* the contributions are safe: try again */
-		return;
-	}
-	cmb_zone_adopt(&h->zone, &v, NULL);
-	start_quiet_time(h);
-	made_visible(h, "instructions");
-}
-
-enum msp_err cmb_hosted_take_contrib(struct cmb_hosted *h, struct cmb_verdict *verdict, struct msp_span seen_id,
-				     struct msp_wall seen_until, struct msp_why *why)
-{
-	struct cmb_app *app = h->app;
-	struct msp_mono now = msp_mono_now();
-	bool at_once = h->zone.owner != NULL && h->zone.has_served && msp_mono_reached(now, h->zone.quiet_until);
-	struct cmb_version *v = NULL;
-	enum msp_err err = at_once ? cmb_zone_plan(&h->zone, NULL, &verdict->result, &v, why) : MSP_OK;
-
-	if (err == MSP_OK)
-		err = msp_store_begin(app->store);
-	if (err == MSP_OK) {
-		err = cmb_state_put_contrib(app->store, &h->conf->name, &h->zone.contrib, &verdict->result);
-		if (err == MSP_OK)
-			err = cmb_state_put_seen(app->store, seen_id, seen_until);
-		if (err == MSP_OK && v != NULL)
-			err = cmb_state_put_version(app->store, &h->zone, v);
-		err = end_txn(app, err);
-	}
-	if (err != MSP_OK) {
-		cmb_version_free(&v);
+		cmb_hosted_free(&h);
 		return err;
 	}
-	cmb_zone_set_contrib(&h->zone, &verdict->result);
-	if (v != NULL) {
-		cmb_zone_adopt(&h->zone, &v, NULL);
-		start_quiet_time(h);
-		made_visible(h, "instructions");
-	} else if (!at_once) {
-		if (!h->zone.dirty && h->zone.owner != NULL)
-			msp_timer_start(h->coalesce_timer, (uint64_t)msp_mono_until_ms(now, h->zone.quiet_until));
-		h->zone.dirty = true;
-	}
+	msp_free(msp_map_del(&app->kept, msp_name_key_span(&k)));
+	spread(h);
+	cmb_hosted_arm(h);
+	*out = h;
 	return MSP_OK;
 }
 
-void cmb_hosted_damaged(struct cmb_hosted *h)
+static void keep_for_later(struct cmb_hosted *h, bool reset)
 {
-	if (h->is_damaged)
+	struct msp_name_key k = msp_name_key(&h->name);
+	struct cmb_app *app = h->app;
+	void *old = NULL;
+
+	if (h->kept == NULL)
 		return;
-	h->is_damaged = true;
-	h->refresh.is_held = false; /* fetch until it succeeds: asking for the serial would find nothing new */
-	msp_log(h->app->log, MSP_LOG_ERROR, "pages-damaged", MSP_F_STR("zone", MSP_NAME(&h->conf->name)));
-	cmb_upstream_event(h, CMB_REV_FORCE);
+	if (reset && cmb_state_forget(app->store, &h->name) != MSP_OK)
+		msp_log(app->log, MSP_LOG_WARNING, "state-write-failed", MSP_F_STR("zone", MSP_NAME(&h->name)));
+	else if (reset)
+		*h->kept = (struct cmb_state_zone){ .has_ceiling = h->kept->has_ceiling, .ceiling = h->kept->ceiling };
+	if (msp_map_put(&app->kept, msp_name_key_span(&k), h->kept, &old) != MSP_OK)
+		msp_log(app->log, MSP_LOG_WARNING, "out-of-memory", MSP_F_STR("zone", MSP_NAME(&h->name)));
+	else
+		h->kept = NULL;
+	msp_free(old);
 }
 
-/* --- housekeeping
- * ------------------------------------------------------------------------------------------------------ */
+void cmb_shell_remove(struct cmb_hosted **out, bool reset)
+{
+	struct cmb_hosted *h = *out;
+	struct cmb_app *app = h->app;
+	struct msp_name_key k = msp_name_key(&h->name);
+
+	*out = NULL;
+	(void)msp_map_del(&app->by_name, msp_name_key_span(&k));
+	keep_for_later(h, reset);
+	forget_later(app, &h->name);
+	cmb_hosted_free(&h);
+}
+
+/* --- housekeeping ------------------------------------------------------------------------------------------------- */
 
 static void housekeeping(void *arg)
 {
 	struct cmb_app *app = arg;
-	struct msp_mono now = msp_mono_now();
 	bool more = false;
 
 	if (cmb_pages_sweep(app->pages, SWEEP_PAGES, &more) != MSP_OK) {
 		msp_log(app->log, MSP_LOG_WARNING, "sweep-failed", MSP_F_STR("what", "old pages could not be deleted"));
 		more = false;
 	}
+	if (forget_some(app))
+		more = true;
+	if (!cmb_hosted_flush_confirmed(app))
+		more = true;
 	cmb_xfrout_expire(app);
 	if (!more)
 		cmb_seen_sweep(app);
-	for (size_t i = 0; i < app->hosted_count; i++) {
-		struct cmb_hosted *h = &app->hosted[i];
-
-		if (h->was_expired || !cmb_refresh_is_expired(&h->refresh, now))
-			continue;
-		h->was_expired = true;
-		msp_log(app->log, MSP_LOG_ERROR, "zone-expired", MSP_F_STR("zone", MSP_NAME(&h->conf->name)),
-			MSP_F_STR("last-error", h->last_error.text));
-	}
 	msp_timer_start(app->house, more ? SWEEP_MS : HOUSE_MS);
 }
 
-/* --- start
- * ------------------------------------------------------------------------------------------------------------- */
-
-static enum msp_err join_path(char *out, size_t len, const char *dir, const char *file)
+static void tour(void *arg)
 {
-	int n = snprintf(out, len, "%s/%s", dir, file);
+	struct cmb_app *app = arg;
+	struct cmb_chores *c = app->chores;
+	struct msp_map_it it;
+	bool more = msp_map_first(&app->by_name, msp_name_key_span(&c->next), &it);
 
-	return n > 0 && (size_t)n < len ? MSP_OK : MSP_ECONF;
-}
+	for (unsigned i = 0; more && i < TOUR_ZONES; i++) {
+		struct cmb_hosted *h = it.value;
 
-static enum msp_err open_stores(struct cmb_app *app, struct msp_why *why)
-{
-	char path[PATH_LEN];
-	struct cmb_pages_conf pc = { .path = path, .map_size = app->conf.map_size };
-	bool anew = false;
-	enum msp_err err = join_path(path, sizeof(path), app->conf.state_dir, "combinerd.db");
-
-	if (err == MSP_OK)
-		err = cmb_state_open(path, &app->store, why);
-	if (err == MSP_OK)
-		err = join_path(path, sizeof(path), app->conf.state_dir, "zones.lmdb");
-	pc.readers_max = (unsigned)app->conf.transfers_out_max + READERS_SPARE;
-	if (err == MSP_OK)
-		err = cmb_pages_open(&pc, &app->pages, &anew, why);
-	if (err == MSP_OK && anew)
-		msp_log(app->log, MSP_LOG_ERROR, "zone-store-damaged", MSP_F_STR("path", path),
-			MSP_F_STR("what", "moved aside, zones will be transferred again"));
-	if (err == MSP_OK)
-		err = cmb_seen_load(app);
-	return err;
-}
-
-/* What the pages say about the serial reserved for them: never fall behind it, should the state be an older copy. */
-static void catch_up_serial(struct cmb_zone *z, uint32_t reserved)
-{
-	if (reserved != 0 && (!z->serials.has_out || msp_serial_gt(reserved, z->serials.last_out))) {
-		z->serials.has_out = true;
-		z->serials.last_out = reserved;
+		if (h->has_head)
+			cmb_notify_all(h);
+		more = msp_map_next(&app->by_name, &it);
 	}
-}
-
-/* The version that should be served by what is on disk; a new one when that is not the one served last. */
-static enum msp_err resume(struct cmb_hosted *h, struct cmb_owner **owner, uint32_t reserved, struct msp_why *why)
-{
-	struct cmb_zone *z = &h->zone;
-	struct cmb_version *v = NULL;
-	enum msp_err err;
-
-	/* A signed version that was to be served with the owner's own serial needs that very serial, and it may have
-	 * it: whoever was given it before was given the same content. */
-	if ((!z->has_served || (*owner)->gen != z->served_gen) &&
-	    !((*owner)->is_signed && reserved == cmb_apex_serial(&(*owner)->apex)))
-		catch_up_serial(z, reserved);
-	z->owner = *owner;
-	*owner = NULL;
-	err = cmb_zone_plan(z, NULL, NULL, &v, why);
-	if (err == MSP_OK && v != NULL)
-		err = commit_version(h, v, false);
-	if (err == MSP_OK) {
-		z->serials.has_owner = true;
-		z->serials.last_owner = cmb_apex_serial(&z->owner->apex);
-		cmb_policy_derive(z->owner, &z->rules, z->ns_applied, &z->policy);
+	if (!more) {
+		msp_timer_close(&c->tour);
+		return;
 	}
-	if (err == MSP_OK && v != NULL)
-		cmb_zone_adopt(z, &v, NULL);
-	else if (err == MSP_OK)
-		z->notes = z->policy.notes;
-	cmb_version_free(&v);
-	return err;
+	c->next.len = (uint16_t)it.key.len;
+	memcpy(c->next.oct, it.key.ptr, it.key.len);
+	msp_timer_start(c->tour, TOUR_MS);
 }
 
-static enum msp_err load_zone(struct cmb_hosted *h, struct msp_why *why)
-{
-	struct cmb_app *app = h->app;
-	struct cmb_owner *owner = NULL;
-	struct msp_wall refreshed, now = msp_wall_now();
-	uint32_t reserved = 0;
-	enum msp_err err = cmb_state_load(app->store, &h->zone, &refreshed, why);
-
-	if (err != MSP_OK)
-		return err;
-	err = cmb_pages_load(app->pages, &h->conf->name, &owner, &reserved, why);
-	if (err == MSP_ECORRUPT) {
-		msp_log(app->log, MSP_LOG_ERROR, "pages-damaged", MSP_F_STR("zone", MSP_NAME(&h->conf->name)));
-		return cmb_pages_forget(app->pages, &h->conf->name);
-	}
-	if (err != MSP_OK)
-		return err == MSP_ENOTFOUND ? MSP_OK : err;
-	err = resume(h, &owner, reserved, why);
-	if (err == MSP_ESTALE) { /* shown by msctl; the owner must act */
-		h->last_error = *why;
-		cmb_owner_free(&h->zone.owner);
-		return MSP_OK;
-	}
-	if (err != MSP_OK)
-		return err;
-	h->last_ok = h->stored_ok = refreshed;
-	hold_from_soa(h, refreshed.s != 0 && now.s > refreshed.s ? (uint64_t)(now.s - refreshed.s) : 0);
-	log_notes(h);
-	return MSP_OK;
-}
-
-static enum msp_err open_zone(struct cmb_app *app, struct cmb_hosted *h, const struct cmb_conf_zone *conf,
-			      struct msp_why *why)
-{
-	struct msp_name_key k = msp_name_key(&conf->name);
-	struct cmb_rules rules;
-	enum msp_err err;
-
-	h->app = app;
-	h->conf = conf;
-	cmb_conf_rules(&app->conf, conf, &rules);
-	cmb_conf_limits(conf, &h->limits);
-	cmb_zone_init(&h->zone, &rules);
-	cmb_refresh_init(&h->refresh, &h->limits, conf->primaries.count, msp_mono_now());
-	err = msp_map_put(&app->by_name, msp_name_key_span(&k), h, NULL);
-	if (err == MSP_OK)
-		err = cmb_notify_open(h);
-	if (err == MSP_OK)
-		err = load_zone(h, why);
-	if (err == MSP_OK)
-		err = msp_timer_new(app->loop, publish_gathered, h, &h->coalesce_timer);
-	return err;
-}
-
-static enum msp_err open_zones(struct cmb_app *app, struct msp_why *why)
-{
-	size_t count = app->conf.zones.count;
-	enum msp_err err = MSP_OK;
-
-	msp_map_init(&app->by_name, count);
-	app->hosted = msp_alloc(count ? count : 1, sizeof(*app->hosted));
-	if (app->hosted == NULL)
-		return MSP_ENOMEM;
-	for (size_t i = 0; err == MSP_OK && i < count; i++) {
-		err = open_zone(app, &app->hosted[i], cmb_conf_zone_at(&app->conf, i), why);
-		app->hosted_count = i + 1;
-	}
-	return err == MSP_OK ? cmb_pages_find_garbage(app->pages) : err;
-}
-
-static enum msp_err open_servers(struct cmb_app *app, struct msp_why *why)
-{
-	struct msp_server_limits limits = msp_server_limits_default;
-	enum msp_err err = MSP_OK;
-
-	limits.tcp_connections = (size_t)app->conf.tcp_connections_max;
-	limits.tcp_per_client = (size_t)app->conf.tcp_per_client_max;
-	limits.stall_ms = app->conf.stall_s * 1000;
-	for (size_t i = 0; err == MSP_OK && i < app->conf.listen.count && i < CMB_LISTEN_MAX; i++) {
-		const struct msp_conf_listen *l = (const struct msp_conf_listen *)app->conf.listen.item + i;
-
-		err = msp_server_open(app->loop, &l->addr, &limits, cmb_serve, app, &app->server[i], why);
-		if (err == MSP_OK)
-			app->server_count = i + 1;
-	}
-	return err;
-}
+/* --- start -------------------------------------------------------------------------------------------------------- */
 
 enum msp_err cmb_shell_check(const char *conf_path, struct msp_buf *errors)
 {
@@ -479,61 +265,163 @@ enum msp_err cmb_shell_check(const char *conf_path, struct msp_buf *errors)
 	return err;
 }
 
-enum msp_err cmb_shell_check_keys(const char *conf_path, struct msp_buf *errors)
-{
-	struct msp_tsig_ring *ring = NULL;
-	struct msp_why why = { "" };
-	struct cmb_conf conf;
-	enum msp_err err = cmb_conf_load(conf_path, &conf, errors);
-
-	if (err != MSP_OK)
-		return err;
-	err = msp_tsig_ring_load(&conf.tsig_keys, &ring, &why);
-	if (err != MSP_OK)
-		msp_buf_printf(errors, "%s", why.text);
-	msp_tsig_ring_free(&ring);
-	cmb_conf_fini(&conf);
-	return err;
-}
-
-static enum msp_err load_conf(struct cmb_app *app, const char *path, struct msp_why *why)
+static enum msp_err load_settings(const char *path, struct cmb_settings **out, struct msp_why *why)
 {
 	struct msp_buf errors;
 	enum msp_err err;
 
 	msp_buf_init(&errors, ERRORS_MAX);
-	err = cmb_conf_load(path, &app->conf, &errors);
+	err = cmb_settings_load(path, out, &errors);
 	if (err != MSP_OK)
-		err = msp_fail(why, err, "%.200s", msp_buf_text(&errors));
+		err = msp_fail(why, err, "%.240s", msp_buf_text(&errors));
 	msp_buf_fini(&errors);
 	return err;
 }
 
-/* Everything is loaded before the first socket is open: nothing is served, not even an error, from half of the truth.
- */
-static enum msp_err start(struct cmb_app *app, const char *conf_path, struct msp_why *why)
+static void use_settings(struct cmb_app *app, struct cmb_settings *s)
 {
-	enum msp_err err = load_conf(app, conf_path, why);
+	app->settings = s;
+	app->conf = cmb_settings_conf(s);
+	app->log->level = (enum msp_log_level)app->conf->log_level;
+	app->by_name.max = app->kept.max = (size_t)app->conf->zones_max;
+}
+
+static enum msp_err join_path(char *out, size_t len, const char *dir, const char *file)
+{
+	int n = snprintf(out, len, "%s/%s", dir, file);
+
+	return n > 0 && (size_t)n < len ? MSP_OK : MSP_ECONF;
+}
+
+/* What is kept of zones comes in pieces. */
+static enum msp_err note_kept(void *arg, const struct msp_name *zone, const struct cmb_state_zone *z)
+{
+	struct cmb_app *app = arg;
+	struct msp_name_key k = msp_name_key(zone);
+	struct cmb_state_zone *all = msp_map_get(&app->kept, msp_name_key_span(&k));
+	enum msp_err err = MSP_OK;
+
+	if (all == NULL) {
+		all = msp_alloc(1, sizeof(*all));
+		err = all != NULL ? msp_map_put(&app->kept, msp_name_key_span(&k), all, NULL) : MSP_ENOMEM;
+		if (err != MSP_OK) {
+			msp_free(all);
+			return err;
+		}
+	}
+	if (z->instructions > all->instructions)
+		all->instructions = z->instructions;
+	all->is_frozen = all->is_frozen || z->is_frozen;
+	if (z->has_ceiling) {
+		all->has_ceiling = true;
+		all->ceiling = z->ceiling;
+	}
+	return MSP_OK;
+}
+
+static enum msp_err open_stores(struct cmb_app *app, struct msp_why *why)
+{
+	char path[PATH_LEN];
+	struct cmb_pages_conf pc = { .path = path, .map_size = app->conf->map_size };
+	bool anew = false;
+	enum msp_err err = join_path(path, sizeof(path), app->conf->state_dir, "combinerd.db");
+
+	if (err == MSP_OK)
+		err = cmb_state_open(path, &app->store, why);
+	if (err == MSP_OK)
+		err = join_path(path, sizeof(path), app->conf->state_dir, "zones.lmdb");
+	pc.readers_max = (unsigned)(app->conf->transfers_out_max + app->conf->transfers_in_max) + READERS_SPARE;
+	if (err == MSP_OK)
+		err = cmb_pages_open(&pc, &app->pages, &anew, why);
+	if (err == MSP_OK && anew)
+		msp_log(app->log, MSP_LOG_ERROR, "zone-store-damaged", MSP_F_STR("path", path),
+			MSP_F_STR("what", "moved aside, zones will be transferred again"));
+	if (err == MSP_OK)
+		err = cmb_seen_load(app);
+	return err == MSP_OK ? cmb_state_each_zone(app->store, note_kept, app) : err;
+}
+
+struct opening {
+	struct cmb_app *app;
+	struct msp_why *why;
+};
+
+static enum msp_err open_zone(void *arg, const struct msp_name *zone, const struct cmb_profile *profile)
+{
+	struct opening *o = arg;
+	struct cmb_hosted *h;
+	enum msp_err err = cmb_shell_add(o->app, zone, profile, &h, o->why);
+
+	return err;
+}
+
+static enum msp_err open_zones(struct cmb_app *app, struct msp_why *why)
+{
+	struct opening o = { app, why };
+	enum msp_err err = cmb_settings_take_zones(app->settings, open_zone, &o);
+
+	if (err == MSP_OK)
+		cmb_commits_flush(app);
+	return err == MSP_OK ? cmb_pages_find_garbage(app->pages) : err;
+}
+
+static enum msp_err open_parts(struct cmb_app *app)
+{
+	enum msp_err err = cmb_commits_open(app);
+
+	if (err == MSP_OK)
+		err = cmb_upstream_open(app);
+	if (err == MSP_OK)
+		err = cmb_notifier_open(app);
+	return err;
+}
+
+static enum msp_err open_chores(struct cmb_app *app)
+{
+	enum msp_err err;
+
+	app->chores = msp_alloc(1, sizeof(*app->chores));
+	if (app->chores == NULL)
+		return MSP_ENOMEM;
+	app->chores->armed = MSP_MONO_NEVER;
+	err = msp_timer_new(app->loop, agenda_due, app, &app->agenda_timer);
+	if (err == MSP_OK)
+		err = msp_timer_new(app->loop, tour, app, &app->chores->tour);
+	return err == MSP_OK ? msp_timer_new(app->loop, housekeeping, app, &app->house) : err;
+}
+
+static enum msp_err open_outside(struct cmb_app *app, struct msp_why *why)
+{
+	enum msp_err err = cmb_listeners_open(app, app->settings, why);
+
+	if (err == MSP_OK && app->conf->control != NULL)
+		err = msp_control_open(app->loop, app->conf->control, cmb_commands, app, &app->control, why);
+	return err == MSP_OK ? cmb_metrics_open(app, why) : err;
+}
+
+/* Everything is known before the first socket is open: nothing is served, not even an error, from half of the truth. */
+static enum msp_err start(struct cmb_app *app, struct msp_why *why)
+{
+	struct cmb_settings *settings = NULL;
+	enum msp_err err = load_settings(app->conf_path, &settings, why);
 
 	if (err != MSP_OK)
 		return err;
-	app->log->level = (enum msp_log_level)app->conf.log_level;
-	msp_map_init(&app->seen, CMB_SEEN_MAX);
+	use_settings(app, settings);
 	err = msp_bucket_new(LOG_SOURCES, LOG_PER_S, LOG_BURST, &app->log_budget);
-	if (err != MSP_OK)
-		return err;
-	err = msp_tsig_ring_load(&app->conf.tsig_keys, &app->ring, why);
 	if (err == MSP_OK)
-		err = msp_timer_new(app->loop, housekeeping, app, &app->house);
+		err = open_chores(app);
+	if (err == MSP_OK)
+		err = cmb_trust_open(app, why);
 	if (err == MSP_OK)
 		err = open_stores(app, why);
 	if (err == MSP_OK)
+		err = open_parts(app);
+	if (err == MSP_OK)
 		err = open_zones(app, why);
 	if (err == MSP_OK)
-		err = open_servers(app, why);
-	if (err == MSP_OK && app->conf.control != NULL)
-		err = msp_control_open(app->loop, app->conf.control, cmb_commands, app, &app->control, why);
-	return err;
+		err = cmb_catalogs_open(app, why);
+	return err == MSP_OK ? open_outside(app, why) : err;
 }
 
 enum msp_err cmb_shell_start(struct msp_loop *loop, struct msp_log *log, const char *conf_path, void **out,
@@ -548,7 +436,11 @@ enum msp_err cmb_shell_start(struct msp_loop *loop, struct msp_log *log, const c
 	app->log = log;
 	app->started = msp_wall_now();
 	msp_rand_init_system(&app->rand);
-	err = start(app, conf_path, why);
+	msp_map_init(&app->by_name, 0);
+	msp_map_init(&app->kept, 0);
+	msp_map_init(&app->seen, CMB_SEEN_MAX);
+	app->conf_path = msp_strdup(conf_path);
+	err = app->conf_path != NULL ? start(app, why) : MSP_ENOMEM;
 	if (err != MSP_OK) {
 		if (why->text[0] == '\0')
 			(void)msp_fail(why, err, "%s", msp_err_text(err));
@@ -556,33 +448,170 @@ enum msp_err cmb_shell_start(struct msp_loop *loop, struct msp_log *log, const c
 		cmb_shell_free((void **)&app);
 		return err;
 	}
-	for (size_t i = 0; i < app->hosted_count; i++) {
-		if (cmb_hosted_trouble(&app->hosted[i]) == NULL)
-			cmb_notify_all(&app->hosted[i]); /* the signer may have missed what was last said */
-		cmb_upstream_arm(&app->hosted[i]);
-	}
+	app->is_running = true;
+	(void)malloc_trim(0); /* the configuration file's tree may have been large */
+	msp_timer_start(app->chores->tour, 0);
+	cmb_shell_arm(app);
 	housekeeping(app);
 	*out = app;
 	return MSP_OK;
+}
+
+/* --- reload ------------------------------------------------------------------------------------------------------- */
+
+static void say_needs_restart(struct cmb_app *app, const struct cmb_conf *conf)
+{
+	if (strcmp(app->conf->state_dir, conf->state_dir) != 0)
+		msp_log(app->log, MSP_LOG_WARNING, "needs-restart", MSP_F_STR("setting", "state-dir"));
+	if (app->conf->map_size != conf->map_size)
+		msp_log(app->log, MSP_LOG_WARNING, "needs-restart", MSP_F_STR("setting", "map-size"));
+	if (conf->transfers_out_max > app->conf->transfers_out_max ||
+	    conf->transfers_in_max > app->conf->transfers_in_max)
+		msp_log(app->log, MSP_LOG_WARNING, "needs-restart",
+			MSP_F_STR("setting", "more transfers than the store has been opened for"));
+}
+
+static enum msp_err reload_zone(void *arg, const struct msp_name *zone, const struct cmb_profile *profile)
+{
+	struct cmb_app *app = arg;
+	struct cmb_hosted *h = cmb_shell_find(app, zone);
+	struct msp_why why = { "" };
+
+	if (h != NULL) {
+		h->catalog = NULL; /* a catalog's member that is configured now belongs to the configuration */
+		cmb_hosted_set_profile(h, profile);
+	} else if (cmb_shell_add(app, zone, profile, &h, &why) == MSP_OK) {
+		msp_log(app->log, MSP_LOG_NOTICE, "zone-added", MSP_F_STR("zone", MSP_NAME(zone)));
+	} else {
+		msp_log(app->log, MSP_LOG_ERROR, "zone-not-added", MSP_F_STR("zone", MSP_NAME(zone)),
+			MSP_F_STR("why", why.text));
+		return MSP_OK;
+	}
+	h->seen_round = app->round;
+	return MSP_OK;
+}
+
+static void remove_zone(struct cmb_hosted *h)
+{
+	msp_log(h->app->log, MSP_LOG_NOTICE, "zone-removed", MSP_F_STR("zone", MSP_NAME(&h->name)));
+	cmb_shell_remove(&h, false);
+}
+
+/* Those that the new configuration does not name; members of catalogs are the catalogs' business. */
+static void remove_unseen(struct cmb_app *app)
+{
+	struct cmb_hosted **gone = NULL;
+	size_t count = 0;
+	struct msp_map_it it;
+
+	for (bool more = msp_map_first(&app->by_name, msp_span(NULL, 0), &it); more;
+	     more = msp_map_next(&app->by_name, &it)) {
+		struct cmb_hosted *h = it.value;
+
+		if (h->catalog != NULL || h->seen_round == app->round)
+			continue;
+		if (gone == NULL)
+			gone = msp_alloc(app->by_name.count, sizeof(struct cmb_hosted *));
+		if (gone != NULL)
+			gone[count++] = h;
+	}
+	for (size_t i = 0; i < count; i++)
+		remove_zone(gone[i]);
+	msp_free(gone);
+}
+
+static void reload_outside(struct cmb_app *app, const char *old_control)
+{
+	const char *control = app->conf->control;
+	struct msp_why why = { "" };
+	bool same = control != NULL && old_control != NULL && strcmp(control, old_control) == 0;
+
+	cmb_listeners_settle(app);
+	if (!same && app->control != NULL)
+		msp_control_close(&app->control);
+	if (!same && control != NULL &&
+	    msp_control_open(app->loop, control, cmb_commands, app, &app->control, &why) != MSP_OK)
+		msp_log(app->log, MSP_LOG_ERROR, "control-failed", MSP_F_STR("why", why.text));
+	if (cmb_trust_open(app, &why) != MSP_OK)
+		msp_log(app->log, MSP_LOG_ERROR, "tlsa-failed", MSP_F_STR("why", why.text));
+	if (cmb_metrics_open(app, &why) != MSP_OK)
+		msp_log(app->log, MSP_LOG_ERROR, "metrics-failed", MSP_F_STR("why", why.text));
+}
+
+enum msp_err cmb_shell_reload(void *arg, struct msp_why *why)
+{
+	struct cmb_app *app = arg;
+	struct cmb_settings *old = app->settings, *settings = NULL;
+	enum msp_err err = load_settings(app->conf_path, &settings, why);
+
+	if (err == MSP_OK)
+		err = cmb_listeners_open(app, settings, why);
+	if (err != MSP_OK) {
+		cmb_settings_unref(&settings);
+		return err;
+	}
+	say_needs_restart(app, cmb_settings_conf(settings));
+	use_settings(app, settings);
+	app->round++;
+	if (cmb_settings_take_zones(settings, reload_zone, app) == MSP_OK) /* it never fails */
+		remove_unseen(app);
+	cmb_catalogs_reload(app);
+	reload_outside(app, cmb_settings_conf(old)->control);
+	cmb_trust_leave(app, old);
+	cmb_settings_unref(&old); /* zones and transfers that still need it hold it */
+	(void)malloc_trim(0);
+	return MSP_OK;
+}
+
+/* --- stop --------------------------------------------------------------------------------------------------------- */
+
+static void withdraw_all(struct cmb_app *app)
+{
+	struct msp_map_it it;
+
+	for (bool more = msp_map_first(&app->by_name, msp_span(NULL, 0), &it); more;
+	     more = msp_map_next(&app->by_name, &it)) {
+		struct cmb_hosted *h = it.value;
+
+		cmb_hosted_withdraw(h);
+	}
+}
+
+static void stop_timers(struct cmb_app *app)
+{
+	if (app->chores != NULL && app->chores->tour != NULL)
+		msp_timer_close(&app->chores->tour);
+	if (app->agenda_timer != NULL)
+		msp_timer_close(&app->agenda_timer);
+	if (app->house != NULL)
+		msp_timer_close(&app->house);
 }
 
 void cmb_shell_stop(void *arg)
 {
 	struct cmb_app *app = arg;
 
-	for (size_t i = 0; i < app->server_count; i++)
-		if (app->server[i] != NULL)
-			msp_server_close(&app->server[i]);
+	app->is_running = false;
+	cmb_listeners_close(app);
 	if (app->control != NULL)
 		msp_control_close(&app->control);
-	for (size_t i = 0; i < app->hosted_count; i++) {
-		cmb_upstream_close(&app->hosted[i]);
-		cmb_notify_close(&app->hosted[i]);
-		if (app->hosted[i].coalesce_timer != NULL)
-			msp_timer_close(&app->hosted[i].coalesce_timer);
+	cmb_metrics_close(app);
+	cmb_trust_close(app);
+	cmb_catalogs_close(app);
+	cmb_upstream_close(app);
+	cmb_notifier_close(app);
+	withdraw_all(app);
+	cmb_commits_close(app);
+	stop_timers(app);
+	while (app->pages != NULL && !cmb_hosted_flush_confirmed(app)) {
 	}
-	if (app->house != NULL)
-		msp_timer_close(&app->house);
+}
+
+static void drop_hosted(void *value)
+{
+	struct cmb_hosted *h = value;
+
+	cmb_hosted_free(&h);
 }
 
 void cmb_shell_free(void **arg)
@@ -591,18 +620,20 @@ void cmb_shell_free(void **arg)
 
 	if (app == NULL)
 		return;
-	for (size_t i = 0; i < app->hosted_count; i++)
-		cmb_zone_fini(&app->hosted[i].zone);
-	msp_free(app->hosted);
-	msp_map_fini(&app->by_name, NULL);
+	msp_map_fini(&app->by_name, drop_hosted);
+	msp_map_fini(&app->kept, msp_free);
+	cmb_agenda_fini(&app->agenda);
 	cmb_seen_fini(app);
-	cmb_pages_close(&app->pages);
+	if (app->pages != NULL)
+		cmb_pages_close(&app->pages);
 	msp_bucket_free(&app->log_budget);
 	if (app->store != NULL)
 		msp_store_close(&app->store);
-	if (app->ring != NULL)
-		msp_tsig_ring_free(&app->ring);
-	cmb_conf_fini(&app->conf);
+	if (app->chores != NULL)
+		msp_free(app->chores->forget);
+	msp_free(app->chores);
+	cmb_settings_unref(&app->settings);
+	msp_free(app->conf_path);
 	msp_free(app);
 	*arg = NULL;
 }

@@ -133,7 +133,7 @@ def integration():
     base = os.path.join("tests", "integration")
     stories = [os.path.join(base, d) for d in sorted(os.listdir(os.path.join(ROOT, base)))
                if d != "lab" and os.path.isdir(os.path.join(ROOT, base, d)) and not d.startswith("_")]
-    return pytest(stories, "release")
+    return pytest([*stories, os.path.join("tests", "bench")], "release")
 
 
 def lab():

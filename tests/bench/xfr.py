@@ -1,249 +1,50 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Transfers through combinerd beside NSD, Knot and BIND: speed, memory, latency, and the goals. Run by tools/bench xfr.
+"""Transfers through combinerd beside NSD, Knot and BIND: speed, memory, latency, many zones, many clients, and the goals.
+Run by tools/bench xfr.
 
-Everything on loopback, one server at a time, same zone, same source (which answers every request with the whole zone, signed).
-Exit 0: every goal met. 1: a goal missed or not measured.
+Everything on loopback, one server at a time, same zones, same source. Exit 0: every goal met. 1: a goal missed or not
+measured.
 """
 
 import argparse
 import os
-import queue
 import re
 import shutil
 import signal
-import socket
 import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 
-import dns.message
-import dns.name
-import dns.update
+from intermediates import Bind, Combinerd, Failed, Knot, Nsd, Process, Sink, Source, ZoneSource
+from measure import CLIENTS, Clock, attempt, changes, deadline, large, many_zones, source_alone, zones_alone
 
-from intermediates import AGENT, CLIENT, KEY, KEYRING, SECRET, ZONE, Bind, Combinerd, Failed, Knot, Nsd, Process, Source
-
-SMALL = 1000
 MEMORY_FOR_BIG_KIB = 12 << 20
 BIG = 5000000
 PEERS = (Nsd, Knot, Bind)
-UPDATE_SECONDS = 15
-SAMPLE_S = 0.002
-SETTLE_S = 20
+ALL = (Combinerd,) + PEERS
 QUIET = 15
-LOOP_OCTETS = 128 << 20
+SLOW_PEER_S = 120  # a peer that would take longer for many zones is left out, but for the one that the goal names
 
 
-class TimeUp(Exception):
-    pass
+class Plan:
+    """How much is done. Thresholds do not depend on it."""
 
-
-# --- single measurements ---
-
-
-def client(*args, timeout=120):
-    """Seconds from the word to start until the result, and the result."""
-    with subprocess.Popen([CLIENT, *map(str, args)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                          text=True, bufsize=1) as p:
-        guard = threading.Timer(timeout, p.kill)
-        guard.start()
-        try:
-            p.stdout.readline()
-            began = time.monotonic_ns()
-            p.stdin.write("go\n")
-            result = p.stdout.readline()
-            seconds = (time.monotonic_ns() - began) / 1e9
-            _, errors = p.communicate()
-        except OSError as e:
-            raise Failed(str(e)) from None
-        finally:
-            guard.cancel()
-            p.kill()
-    if p.returncode != 0 or not result:
-        raise Failed(errors.strip() or f"the client took longer than {timeout} s")
-    return seconds, [int(x) for x in result.split()]
-
-
-def fetch(server, signed):
-    """Seconds and octets of one AXFR."""
-    key = (KEY, SECRET) if signed else ()
-    seconds, (octets, _, records, rcode) = client("fetch", server.port, ZONE, server.source.records + 1, *key)
-    if rcode != 0:
-        raise Failed(f"AXFR {'with' if signed else 'without'} TSIG answered {'REFUSED' if rcode == 5 else f'rcode {rcode}'}")
-    if records != server.source.records + 1:
-        raise Failed(f"{records} records instead of {server.source.records + 1}")
-    return seconds, octets
-
-
-def fetch_settled(server):
-    """NSD answers with the new zone while processes with the old one, and our connection, are still on their way out."""
-    end = time.monotonic() + SETTLE_S
-    while True:
-        try:
-            return fetch(server, True)
-        except Failed:
-            if time.monotonic() > end:
-                raise
-            time.sleep(0.2)
-
-
-def bump(server, timeout=120):
-    """Seconds from the source's new serial and NOTIFY to the first answer with the new SOA."""
-    serial, at = server.source.tell("bump", server.port)
-    return (server.wait_serial(serial, timeout, notify=True) - at) / 1e9
-
-
-class Memory(threading.Thread):
-    """Peak of a server's processes together: proportional set size, and of that what is not pages of files."""
-
-    def __init__(self, server):
-        super().__init__(daemon=True)
-        self.server, self.pss, self.anon, self.over = server, 0, 0, threading.Event()
-
-    def run(self):
-        pids, round_ = [], 0
-        while not self.over.wait(SAMPLE_S):
-            if round_ % 20 == 0:
-                pids = self.server.members()
-            round_ += 1
-            pss = anon = 0
-            for pid in pids:
-                try:
-                    with open(f"/proc/{pid}/smaps_rollup") as f:
-                        kib = dict(re.findall(r"^(\w+): +(\d+) kB", f.read(), re.M))
-                except OSError:
-                    continue
-                pss += int(kib.get("Pss", 0))
-                anon += int(kib.get("Pss_Anon", 0)) + int(kib.get("Pss_Shmem", 0))
-            self.pss, self.anon = max(self.pss, pss), max(self.anon, anon)
-
-    def __enter__(self):
-        self.start()
-        return self
-
-    def __exit__(self, *_):
-        self.over.set()
-        self.join()
-
-
-class NotifySink(threading.Thread):
-    """A signer that only hears NOTIFY, notes when, and acknowledges."""
-
-    def __init__(self):
-        super().__init__(daemon=True)
-        self.sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.sock.bind(("127.0.0.1", 0))
-        self.port = self.sock.getsockname()[1]
-        self.heard = queue.Queue()
-
-    def run(self):
-        while True:
-            data, peer = self.sock.recvfrom(4096)
-            at = time.monotonic_ns()
-            q = dns.message.from_wire(data, keyring=KEYRING)
-            self.heard.put((at, q.answer[0][0].serial if q.answer else None))
-            self.sock.sendto(dns.message.make_response(q).to_wire(), peer)
-
-    def clear(self):
-        while not self.heard.empty():
-            self.heard.get_nowait()
-
-    def wait(self, timeout):
-        try:
-            return self.heard.get(timeout=timeout)
-        except queue.Empty:
-            raise Failed(f"no NOTIFY within {timeout} s") from None
-
-
-def updates(server, sink, count):
-    """Seconds from sending an UPDATE (a new NS RRset) to the NOTIFY about it, each."""
-    out, end = [], time.monotonic() + UPDATE_SECONDS
-    sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    sock.connect(("127.0.0.1", server.port))
-    sock.settimeout(10)
-    time.sleep(0.2)
-    for i in range(count):
-        if time.monotonic() > end:
-            break
-        u = dns.update.UpdateMessage(ZONE, keyring=KEYRING, keyname=dns.name.from_text(AGENT))
-        u.replace(ZONE, 60, "NS", f"ns{i}.provider-a.test.")
-        wire = u.to_wire()
-        sink.clear()
-        began = time.monotonic_ns()
-        sock.send(wire)
-        out.append((sink.wait(10)[0] - began) / 1e9)
-        answer = sock.recv(4096)
-        if answer[3] & 15 != 0:
-            raise Failed(f"UPDATE answered rcode {answer[3] & 15}")
-    sock.close()
-    return out
-
-
-# --- one server, one zone ---
-
-
-def repeat(what, runs):
-    """Median of the runs, or the text that says why not."""
-    try:
-        return statistics.median(what() for _ in range(runs))
-    except (Failed, subprocess.TimeoutExpired) as e:
-        return str(e)
-
-
-def measure(kind, base, source, sink, opts):
-    """A dictionary of figures; a text in a figure's place says why it is missing."""
-    server, r = kind(base, source), {}
-    try:
-        began = time.monotonic_ns()
-        server.start(sink.port)
-        with Memory(server) as memory:
-            r["first"] = (server.wait_serial(1, 120) - began) / 1e9
-            fetch_settled(server)
-            bump(server)
-            fetch_settled(server)
-            time.sleep(0.2)
-        fetch_settled(server)
-        r["pss"], r["anon"] = memory.pss / 1024, memory.anon / 1024
-        for name, signed in (("plain", False), ("tsig", True)):
-            octets = []
-
-            def once(signed=signed, octets=octets):
-                seconds, n = fetch(server, signed)
-                octets.append(n)
-                return seconds
-
-            seconds = repeat(once, opts.runs)
-            r[name] = seconds if isinstance(seconds, str) else (source.records + 1) / seconds
-            if octets:
-                r[name + "-octets"], r[name + "-seconds"] = octets[0], seconds
-        r["served"] = repeat(lambda: bump(server), opts.runs)
-        if kind is Combinerd:
-            changes(server, sink, r, opts)
-    except (Failed, subprocess.TimeoutExpired) as e:
-        r["failed"] = str(e)
-    finally:
-        server.stop()
-        shutil.rmtree(server.dir, ignore_errors=True)
-    return r
-
-
-def changes(server, sink, r, opts):
-    def to_notify():
-        sink.clear()
-        serial, at = server.source.tell("bump", server.port)
-        while True:
-            heard, got = sink.wait(60)
-            if got is None or got >= serial:
-                server.wait_serial(serial, 60)
-                return (heard - at) / 1e9
-
-    r["owner-notify"] = repeat(to_notify, opts.runs)
-    try:
-        r["updates"] = updates(server, sink, opts.updates)
-    except (Failed, OSError) as e:
-        r["updates"] = str(e)
+    def __init__(self, quick, records, big):
+        self.quick = quick
+        self.records = records or [100000 if quick else 625000]
+        self.sizes = sorted({1000, 10000, 100000, 1000000, self.records[0]})
+        if big:
+            self.records.append(BIG)
+        self.zones = [2000] if quick else [10000, 100000]
+        self.samples = 50 if quick else 200
+        self.limit_s = 57 if quick else 1560
+        self.patience = 10 if quick else 240  # of each stage of each server
+        self.change_patience = 4 if quick else 30
+        self.clients_s = 1.5 if quick else 4
+        self.settle_s = 1.2 if quick else 4
+        self.runs = 9 if quick else 5
 
 
 # --- the report ---
@@ -257,7 +58,7 @@ def version(kind):
     try:
         r = subprocess.run(kind.version, capture_output=True, text=True, timeout=10, check=False)
         return (r.stdout + r.stderr).strip().splitlines()[0]
-    except (OSError, IndexError):
+    except (OSError, IndexError, subprocess.TimeoutExpired):
         return "?"
 
 
@@ -293,34 +94,129 @@ def machine():
     print(f"machine: {os.cpu_count()} cores, {model.group(1) if model else '?'}, {int(memory.group(1)) >> 20} GiB, "
           f"Linux {os.uname().release} {os.uname().machine}, load {os.getloadavg()[0]:.2f}; loopback; "
           f"state in {tempfile.gettempdir()}, fsync of 4 KiB {sync_ms():.2f} ms")
-    for kind in (Combinerd,) + PEERS:
+    for kind in ALL:
         print(f"  {kind.kind}: {version(kind)}")
 
 
-def fmt(x, form):
-    return form.format(x) if isinstance(x, (int, float)) else "-"
+def get(r, *path):
+    """What is at the end of the path; None when there is a text or nothing on the way."""
+    for key in path:
+        r = r.get(key) if isinstance(r, dict) else None
+    return r if isinstance(r, (int, float, list, dict)) else None
 
 
-def table(records, results, bare):
-    print(f"\n{records} records")
-    print(f"{'':10} {'AXFR out':>12} {'with TSIG':>12} {'NOTIFY to':>10} {'start to':>10} "
-          f"{'peak PSS':>9} {'without':>9} {'AXFR octets':>11}")
-    print(f"{'':10} {'RR/s':>12} {'RR/s':>12} {'served ms':>10} {'served ms':>10} {'MiB':>9} {'files MiB':>9} {'per RR':>11}")
-    for name, r in results.items():
-        print(f"{name:10} {fmt(r.get('plain'), '{:,.0f}'):>12} {fmt(r.get('tsig'), '{:,.0f}'):>12} "
-              f"{fmt(scale(r.get('served'), 1e3), '{:.1f}'):>10} {fmt(scale(r.get('first'), 1e3), '{:.0f}'):>10} "
-              f"{fmt(r.get('pss'), '{:.1f}'):>9} {fmt(r.get('anon'), '{:.1f}'):>9} "
-              f"{fmt(ratio(r.get('tsig-octets'), records + 1), '{:.1f}'):>11}")
-    for name, r in results.items():
-        for what in ("failed", "plain", "tsig", "served", "owner-notify", "updates"):
-            if isinstance(r.get(what), str):
-                print(f"  {name}: {what}: {r[what]}")
-    if bare:
-        print(f"  bare write loop of combinerd's octets with TSIG ({bare[0]:,}): {bare[1] * 1e3:.1f} ms")
+def reason(r, *path):
+    """Why there is nothing at the end of the path."""
+    if isinstance(r, dict) and "failed" in r:
+        return r["failed"]
+    for key in path:
+        r = r.get(key) if isinstance(r, dict) else r
+    return r if isinstance(r, str) else "not measured"
 
 
 def scale(x, by):
-    return x * by if isinstance(x, (int, float)) else x
+    return x * by if isinstance(x, (int, float)) else None
+
+
+def ratio(a, b):
+    return a / b if isinstance(a, (int, float)) and isinstance(b, (int, float)) and b > 0 else None
+
+
+def median(values):
+    return statistics.median(values) if values else None
+
+
+def p99(values):
+    return sorted(values)[int(len(values) * 0.99)] if values else None
+
+
+def rate(r, name, records):
+    return ratio(records + 1, get(r, name, "seconds"))
+
+
+def print_table(title, heads, rows, notes=()):
+    """`rows`: name -> numbers with their formats."""
+    print(f"\n{title}")
+    for i in range(2):
+        print(f"{'':10}" + "".join(f"{h[i]:>14}" for h in heads))
+    for name, cells in rows.items():
+        print(f"{name:10}" + "".join(f"{form.format(v) if v is not None else '-':>14}" for v, form in cells))
+    for line in notes:
+        print(f"  {line}")
+
+
+def large_report(records, results, alone):
+    heads = (("AXFR out", "RR/s"), ("with TSIG", "RR/s"), ("AXFR octets", "per RR"), ("NOTIFY to", "served ms"),
+             ("start to", "served ms"), ("peak without", "files MiB"), ("peak PSS", "MiB"))
+    rows, notes = {}, []
+    for name, r in results.items():
+        rows[name] = ((rate(r, "plain", records), "{:,.0f}"), (rate(r, "tsig", records), "{:,.0f}"),
+                      (ratio(get(r, "tsig", "octets"), records + 1), "{:.1f}"), (scale(get(r, "served"), 1e3), "{:.1f}"),
+                      (scale(get(r, "first"), 1e3), "{:.0f}"), (get(r, "anon"), "{:.1f}"), (get(r, "pss"), "{:.1f}"))
+        notes += [f"{name}: {what}: {r[what]}" for what in ("failed", "plain", "tsig", "served") if isinstance(r.get(what), str)]
+        for what in ("plain", "tsig"):
+            if get(r, what, "bare"):
+                notes.append(f"{name}'s {get(r, what, 'octets'):,} octets ({what}): {get(r, what, 'seconds') * 1e3:.2f} ms, "
+                             f"from a bare write loop {get(r, what, 'bare') * 1e3:.2f} ms")
+            elif isinstance(get(r, what), dict):
+                if "bare" in r[what]:
+                    notes.append(f"{name}: bare write loop ({what}): {r[what]['bare']}")
+    if isinstance(alone, float):
+        text = f"the source alone, to a client that only reads: {alone * 1e3:.1f} ms, part of every NOTIFY to served"
+        ours = ratio(get(results, "combinerd", "served"), alone)
+        notes.append(text + (f"; combinerd takes {ours:.1f} times that" if ours else ""))
+    print_table(f"{records} records", heads, rows, notes)
+
+
+def clients_report(records, results):
+    heads = (("all served", "s"), ("slowest to", "median"), ("Jain's", "index"), ("growth each", "MiB"),
+             ("others' SOA", "median ms"), ("others' SOA", "p99 ms"), ("questions", "lost"))
+    rows, notes = {}, []
+    for name, r in results.items():
+        c = get(r, "clients")
+        rows[name] = ((get(c, "slowest"), "{:.2f}"), (get(c, "spread"), "{:.2f}"), (get(c, "jain"), "{:.3f}"),
+                      (get(c, "each"), "{:.2f}"), (scale(get(c, "p50"), 1e3), "{:.2f}"), (scale(get(c, "p99"), 1e3), "{:.2f}"),
+                      (get(c, "lost"), "{}"))
+        if c is None:
+            notes.append(f"{name}: {reason(r, 'clients')}")
+        else:
+            notes.append(f"{name}: {c['rounds']} rounds, {c['sent']} questions")
+    print_table(f"{CLIENTS} clients at once, {records} records, with TSIG", heads, rows, notes)
+
+
+def changes_report(every):
+    print("\nchanges, one after the other, time to NOTIFY out (combinerd: coalesce-ms 0)")
+    for size, results in every.items():
+        for name, r in results.items():
+            for what, title in (("owner", "owner's IXFR"), ("update", "UPDATE")):
+                if what in r:
+                    print(f"  {short(size):>5} records, {name:9} {title:12} " + changes_text(r, what))
+
+
+def changes_text(r, what):
+    took = r[what]
+    text = f"{len(took):4} samples"
+    if took:
+        text += (f", median {median(took) * 1e3:.2f} ms, p99 {p99(took) * 1e3:.2f} ms, "
+                 f"maximum {max(took) * 1e3:.2f} ms")
+    if what == "owner" and "transfers" in r:
+        text += "; the source answered {} SOA, {} AXFR, {} IXFR".format(*r["transfers"])
+    return text + (f"; {r[what + '-why']}" if r[what + "-why"] else "")
+
+
+def zones_report(count, results, alone):
+    heads = (("start to all", "served s"), ("zones", "a second"), ("transfers", "at the source"), ("idle zone", "KiB"))
+    rows, notes = {}, []
+    for name, r in results.items():
+        rows[name] = ((get(r, "seconds"), "{:.2f}"), (ratio(count, get(r, "seconds")), "{:,.0f}"), (get(r, "transfers"), "{}"),
+                      (get(r, "idle"), "{:.2f}"))
+        notes += [f"{name}: {r[what]}" for what in ("failed", "idle") if isinstance(r.get(what), str)]
+    if isinstance(alone, float):
+        notes.append(f"the source alone, to a client that only reads: {count / alone:,.0f} zones a second, a connection each")
+    print_table(f"{count} zones of seven records, nothing kept from before", heads, rows, notes)
+
+
+# --- the goals ---
 
 
 class Goals:
@@ -336,148 +232,216 @@ class Goals:
         if isinstance(value, (int, float)):
             self.line(name, form.format(value), wanted, test(value))
         else:
-            self.line(name, "none:" + re.sub(r"\s+", "_", str(why)), wanted, False)
+            self.line(name, "none:" + re.sub(r"\s+", "_", str(why).strip()), wanted, False)
 
 
-def best(results, what, fn):
-    found = [r[what] for name, r in results.items() if name != "combinerd" and isinstance(r.get(what), (int, float))]
-    return fn(found) if len(found) == len(PEERS) else None
+def best(results, fn, figure):
+    """The best of the peers, and why there is none: all of them must have been measured."""
+    found, names = [], [k.kind for k in PEERS]
+    for name in names:
+        v = figure(results.get(name, {}))
+        if v is None:
+            return None, f"{name} gave no figure"
+        found.append(v)
+    return fn(found), None
 
 
-def ratio(a, b):
-    return a / b if isinstance(a, (int, float)) and isinstance(b, (int, float)) and b > 0 else None
-
-
-def zone_goals(goals, records, results, bare):
+def large_goals(goals, records, results):
     ours, tag = results.get("combinerd", {}), short(records)
 
-    def why(what):
-        text = ours.get(what)
-        return text if isinstance(text, str) else ours.get("failed", "a_peer_or_combinerd_gave_no_figure")
+    def against(name, peers, mine, over, form, wanted, test, *path):
+        theirs, why = best(results, peers, mine)
+        value = ratio(mine(ours), theirs) if over else ratio(theirs, mine(ours))
+        if mine(ours) is None:
+            why = reason(ours, *path)
+        goals.value(f"{name}-{tag}", value, form, wanted, test, why)
 
-    def add(name, value, form, wanted, test, what):
-        goals.value(f"{name}-{tag}", value, form, wanted, test, why(what))
-
-    add("axfr-out", ratio(ours.get("plain"), best(results, "plain", max)), "{:.2f}x", ">=5x", lambda v: v >= 5, "plain")
-    add("axfr-out-tsig", ratio(ours.get("tsig"), best(results, "tsig", max)), "{:.2f}x", ">=3x", lambda v: v >= 3, "tsig")
-    add("axfr-out-tsig-of-bare-loop", ratio(bare[1] if bare else None, ours.get("tsig-seconds")), "{:.2f}", ">=0.5",
-        lambda v: v >= 0.5, "tsig")
-    add("notify-to-served", ratio(best(results, "served", min), ours.get("served")), "{:.2f}x", ">=2x", lambda v: v >= 2, "served")
+    against("axfr-out", max, lambda r: rate(r, "plain", records), True, "{:.2f}x", ">=5x", lambda v: v >= 5, "plain")
+    against("axfr-out-tsig", max, lambda r: rate(r, "tsig", records), True, "{:.2f}x", ">=3x", lambda v: v >= 3, "tsig")
+    goals.value(f"axfr-out-of-bare-loop-{tag}", ratio(get(ours, "plain", "bare"), get(ours, "plain", "seconds")), "{:.2f}", ">=0.5",
+                lambda v: v >= 0.5, reason(ours, "plain", "bare"))
+    against("notify-to-served", min, lambda r: get(r, "served"), False, "{:.2f}x", ">=2x", lambda v: v >= 2, "served")
     for name, what in (("memory-without-files", "anon"), ("memory-pss", "pss")):
-        add(name, ratio(ours.get(what), best(results, what, min)), "{:.2f}x", "<=0.25x", lambda v: v <= 0.25, what)
+        against(name, min, lambda r, what=what: get(r, what), True, "{:.2f}x", "<=0.25x", lambda v: v <= 0.25, what)
 
 
-def change_goals(goals, ours, small, tag):
-    def percentile(r, p):
-        u = r.get("updates")
-        return sorted(u)[min(len(u) - 1, int(len(u) * p))] * 1e3 if isinstance(u, list) and u else None
-
-    why = ours.get("updates") if isinstance(ours.get("updates"), str) else ours.get("failed", "not_measured")
-    goals.value(f"update-to-notify-median-{tag}", percentile(ours, 0.5), "{:.2f}ms", "<10ms", lambda v: v < 10, why)
-    goals.value(f"update-to-notify-p99-{tag}", percentile(ours, 0.99), "{:.2f}ms", "<50ms", lambda v: v < 50, why)
-    goals.value(f"update-cost-{tag}-over-{short(SMALL)}", ratio(percentile(ours, 0.5), percentile(small, 0.5)), "{:.2f}x", "<=1.5x",
-                lambda v: v <= 1.5, why)
-    # Without IXFR in, an owner's change of one record is a transfer of the whole zone: that is what is measured.
-    goals.value(f"owner-change-to-notify-median-{tag}", scale(ours.get("owner-notify"), 1e3), "{:.1f}ms", "<10ms", lambda v: v < 10,
-                ours.get("owner-notify", "not_measured"))
+def clients_goals(goals, results):
+    ours = results.get("combinerd", {})
+    c, name, why = get(ours, "clients"), f"{CLIENTS}-clients", reason(ours, "clients")
+    goals.value(f"{name}-slowest-to-median", get(c, "spread"), "{:.2f}x", "<=1.5x", lambda v: v <= 1.5, why)
+    goals.value(f"{name}-jain", get(c, "jain"), "{:.3f}", ">=0.9", lambda v: v >= 0.9, why)
+    goals.value(f"{name}-memory-each", get(c, "each"), "{:.2f}MiB", "<=2MiB", lambda v: v <= 2, why)
+    goals.value(f"{name}-others-p99", scale(get(c, "p99"), 1e3), "{:.2f}ms", "<50ms", lambda v: v < 50, why)
 
 
-UNMEASURED = (("cold-start-10k-zones", ">=2x"), ("cold-start-100k-zones", ">=2x"), ("memory-per-idle-zone", "<=3KiB"),
-              ("50-downstreams-at-once", "fair,bounded"))
+def changes_goals(goals, every, main, samples):
+    def add(name, size, what, figure, limit):
+        r = every.get(size, {}).get("combinerd", {})
+        took = r.get(what, [])
+        enough = len(took) >= samples
+        goals.value(f"{name}-{short(size)}", scale(figure(took), 1e3), "{:.2f}ms" + ("" if enough else f"({len(took)}_samples)"),
+                    f"<{limit}ms", lambda v: v < limit and enough, r.get(f"{what}-why") or r.get("owner-why") or "not measured")
+
+    for name, what in (("owner-change-to-notify", "owner"), ("update-to-notify", "update")):
+        add(f"{name}-median", main, what, median, 10)
+        add(f"{name}-p99", main, what, p99, 50)
+        small, big = (every.get(n, {}).get("combinerd", {}) for n in (1000, 1000000))
+        enough = min(len(small.get(what, [])), len(big.get(what, []))) >= samples
+        cost = ratio(median(big.get(what)), median(small.get(what))) if enough else None
+        goals.value(f"{name}-cost-1M-over-1k", cost, "{:.2f}x", "<=2x", lambda v: v <= 2,
+                    big.get(f"{what}-why") or small.get(f"{what}-why") or "not measured")
 
 
-def bare_loop(ours, runs):
-    octets = ours.get("tsig-octets")
-    if octets is None:
-        return None
-    times = LOOP_OCTETS // octets + 1  # many times over: so few octets would be gone before the clock is read
-    seconds = repeat(lambda: client("loop", octets * times, 1 << 16)[0] / times, max(runs, 5))
-    return None if isinstance(seconds, str) else (octets, seconds)
+def zones_goals(goals, every, counts):
+    for count in counts:
+        results = every.get(count, {})
+        ours, knot, tag = results.get("combinerd", {}), results.get("knot", {}), short(count)
+        why = f"knot: {reason(knot, 'seconds')}" if get(ours, "seconds") else reason(ours, "seconds")
+        goals.value(f"cold-start-{tag}-zones", ratio(get(knot, "seconds"), get(ours, "seconds")), "{:.2f}x_knot", ">=2x",
+                    lambda v: v >= 2, why)
+        goals.value(f"memory-per-idle-zone-{tag}", get(ours, "idle"), "{:.2f}KiB", "<=3KiB", lambda v: v <= 3, reason(ours, "idle"))
 
 
-def run(opts, base, every, small, busy):
-    """Fills `every`: records -> (results, bare loop), `small`: what changes cost on a small zone, `busy`: what others did."""
-    sink = NotifySink()
-    sink.start()
-    for records in opts.records:
-        source = Source(base, records)
-        results = {}
-        every[records] = [results, None]
-        for kind in (Combinerd,) + PEERS:
-            busy.append(others_load())
-            print(f"... {kind.kind}, {records} records", file=sys.stderr)
-            results[kind.kind] = measure(kind, base, source, sink, opts)
-        busy.append(others_load())
-        every[records][1] = bare_loop(results["combinerd"], opts.runs)
+# --- the run ---
+
+
+class Results:
+    def __init__(self):
+        self.large, self.alone, self.changes, self.zones, self.zones_alone, self.busy = {}, {}, {}, {}, {}, []
+
+
+def say(text):
+    print("... " + text, file=sys.stderr)
+
+
+def helper(make):
+    """A source or a sink, which is not waited for without end either."""
+    with deadline(60):
+        return make()
+
+
+def run_large(plan, base, sink, out, records):
+    source = helper(lambda: Source(base, records))
+    try:
+        out.alone[records] = attempt(lambda: source_alone(source, plan), plan.patience)
+        for kind in ALL:
+            out.busy.append(others_load())
+            say(f"{kind.kind}, {records} records")
+            stages = ("clients",) if records == plan.records[0] else ()
+            out.large.setdefault(records, {})[kind.kind] = large(kind, base, source, sink, plan, stages)
+    finally:
         source.stop()
-    source = Source(base, SMALL)
-    small.update(measure(Combinerd, base, source, sink, opts))
-    source.stop()
 
 
-def report(every, small, busy):
+def run_changes(plan, base, sink, out):
+    for size in plan.sizes:
+        source = helper(lambda: Source(base, size))
+        try:
+            for kind in ALL if size == plan.records[0] and not plan.quick else (Combinerd,):
+                out.busy.append(others_load())
+                say(f"{kind.kind}, changes of {size} records")
+                out.changes.setdefault(size, {})[kind.kind] = changes(kind, base, source, sink, plan)
+        finally:
+            source.stop()
+
+
+def too_slow(plan, out, kind, count):
+    """Why a peer is left out of a start with so many zones."""
+    if kind in (Combinerd, Knot) or count == plan.zones[0]:
+        return None
+    before = get(out.zones.get(plan.zones[0], {}).get(kind.kind), "seconds")
+    if before is None:
+        return f"left out: gave no figure for {plan.zones[0]} zones"
+    would = before * count / plan.zones[0]
+    return f"left out: would take {would:.0f} s or more, limit {SLOW_PEER_S} s" if would > SLOW_PEER_S else None
+
+
+def zones_limit(plan, kind):
+    return plan.patience if kind in (Combinerd, Knot) else min(plan.patience, SLOW_PEER_S)
+
+
+def run_zones(plan, base, out, count):
+    source, sink = helper(lambda: ZoneSource(base, count)), helper(lambda: Sink(base, quiet=True))
+    try:
+        out.zones_alone[count] = attempt(lambda: zones_alone(source), plan.patience)
+        for kind in ALL:
+            why = too_slow(plan, out, kind, count)
+            if why is None:
+                out.busy.append(others_load())
+                say(f"{kind.kind}, {count} zones")
+            out.zones.setdefault(count, {})[kind.kind] = \
+                {"failed": why} if why else many_zones(kind, base, source, sink, plan, zones_limit(plan, kind))
+    finally:
+        source.stop()
+        sink.stop()
+
+
+def run(plan, base, out):
+    sink = helper(lambda: Sink(base))
+    run_large(plan, base, sink, out, plan.records[0])
+    run_changes(plan, base, sink, out)
+    for count in plan.zones:
+        run_zones(plan, base, out, count)
+    for records in plan.records[1:]:
+        run_large(plan, base, sink, out, records)
+
+
+def report(plan, out):
     machine()
-    for records, (results, bare) in every.items():
-        table(records, results, bare)
-        u = results.get("combinerd", {}).get("updates")
-        if isinstance(u, list) and u:
-            print(f"  combinerd: UPDATE to NOTIFY out, {len(u)} one after the other (coalesce-ms 0): "
-                  f"median {statistics.median(u) * 1e3:.2f} ms, maximum {max(u) * 1e3:.2f} ms")
+    for records, results in out.large.items():
+        large_report(records, results, out.alone.get(records))
+    clients_report(plan.records[0], out.large.get(plan.records[0], {}))
+    changes_report(out.changes)
+    for count, results in out.zones.items():
+        zones_report(count, results, out.zones_alone.get(count))
     print()
     goals = Goals()
     # What is measured while others work is worth nothing, in whichever direction it errs.
-    goals.line("quiet-machine", f"{max(busy, default=0):.0f}%", f"<={QUIET}%", max(busy, default=0) <= QUIET)
-    for records, (results, bare) in every.items():
-        zone_goals(goals, records, results, bare)
-        change_goals(goals, results.get("combinerd", {}), small, short(records))
-    for name, wanted in UNMEASURED:
-        goals.line(name, "none:not_measured_by_this_bench_yet", wanted, False)
+    busiest = max(out.busy, default=0)
+    goals.line("quiet-machine", f"{busiest:.0f}%", f"<={QUIET}%", busiest <= QUIET)
+    for records in plan.records:
+        large_goals(goals, records, out.large.get(records, {}))
+    clients_goals(goals, out.large.get(plan.records[0], {}))
+    changes_goals(goals, out.changes, plan.records[0], plan.samples)
+    zones_goals(goals, out.zones, plan.zones)
     return goals.missed
 
 
 def options():
     p = argparse.ArgumentParser(prog="tools/bench xfr")
-    p.add_argument("--quick", action="store_true", help="smaller zone, under a minute")
-    p.add_argument("--records", help="sizes of zones, comma-separated")
+    p.add_argument("--quick", action="store_true", help="smaller work, under a minute")
+    p.add_argument("--records", help="sizes of the large zones, comma-separated; the first is the one for changes and many clients")
     o = p.parse_args()
-    o.runs, o.updates, o.limit_s = (5, 100, 55) if o.quick else (5, 300, 1200)
-    if o.records:
-        o.records = [max(SMALL, int(n)) for n in o.records.split(",")]
-        return o
-    o.records = [100000] if o.quick else [625000]
     with open("/proc/meminfo") as f:
         available = int(re.search(r"MemAvailable: +(\d+)", f.read()).group(1))
-    if not o.quick and available >= MEMORY_FOR_BIG_KIB:
-        o.records.append(BIG)
-    elif not o.quick:
-        print(f"{BIG} records left out: {available >> 10} MiB of memory available, {MEMORY_FOR_BIG_KIB >> 10} wanted")
-    return o
+    big = not o.quick and not o.records
+    if big and available < MEMORY_FOR_BIG_KIB:
+        print(f"{available >> 10} MiB of memory available, {MEMORY_FOR_BIG_KIB >> 10} wanted: {BIG} records may not fit")
+    return Plan(o.quick, [max(1000, int(n)) for n in o.records.split(",")] if o.records else None, big)
 
 
 def main():
-    opts = options()
+    plan = options()
     base = tempfile.mkdtemp(prefix="msp-bench-")
-    every, small, busy = {}, {}, []
-
-    def time_up(_sig, _frame):
-        raise TimeUp
+    out = Results()
 
     def interrupted(_sig, _frame):
         raise KeyboardInterrupt
 
-    signal.signal(signal.SIGALRM, time_up)
     signal.signal(signal.SIGTERM, interrupted)
-    signal.alarm(opts.limit_s)
+    began = time.monotonic()
+    Clock.end = began + plan.limit_s
     try:
-        run(opts, base, every, small, busy)
-    except TimeUp:
-        print(f"stopped after {opts.limit_s} s: what is missing below was not measured")
+        run(plan, base, out)
+    except Failed as e:
+        print(f"stopped: {e}: what is missing below was not measured")
     finally:
-        signal.alarm(0)
         for p in list(Process.everything):
             p.stop()
         shutil.rmtree(base, ignore_errors=True)
-    return 1 if report(every, small, busy) else 0
+    missed = report(plan, out)
+    say(f"{time.monotonic() - began:.0f} s")
+    return 1 if missed else 0
 
 
 if __name__ == "__main__":

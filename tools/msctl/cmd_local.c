@@ -41,10 +41,9 @@ static void hint(const char *path)
 		fputs("msctl: the socket is for its owner and group\n", stderr);
 }
 
-static enum ctl_exit call(const struct ctl_opts *o, const struct ctl_command *cmd, int argc, char **argv, json_t **data)
+static enum ctl_exit call_with(const struct ctl_opts *o, const struct ctl_command *cmd, json_t *args, json_t **data)
 {
 	const char *path = o->socket != NULL ? o->socket : cmd->socket;
-	json_t *args = args_object(cmd->args, argc, argv);
 	struct msp_why why = { "" };
 	enum msp_err err;
 	enum ctl_exit e;
@@ -53,12 +52,20 @@ static enum ctl_exit call(const struct ctl_opts *o, const struct ctl_command *cm
 	if (args == NULL)
 		return ctl_fail(cmd->words, MSP_ENOMEM, NULL);
 	err = msp_control_call(path, cmd->words, args, o->timeout_ms, data, &why);
-	json_decref(args);
 	if (err == MSP_OK)
 		return CTL_OK;
 	e = ctl_fail(err == MSP_ENET || err == MSP_ETIMEOUT ? path : cmd->words, err, &why);
 	if (err == MSP_ENET)
 		hint(path);
+	return e;
+}
+
+static enum ctl_exit call(const struct ctl_opts *o, const struct ctl_command *cmd, int argc, char **argv, json_t **data)
+{
+	json_t *args = args_object(cmd->args, argc, argv);
+	enum ctl_exit e = call_with(o, cmd, args, data);
+
+	json_decref(args);
 	return e;
 }
 
@@ -179,4 +186,39 @@ enum ctl_exit ctl_diff(const struct ctl_opts *o, const struct ctl_command *cmd, 
 		return ctl_fail(cmd->words, err, NULL);
 	}
 	return ctl_out(o, cmd->columns, rows);
+}
+
+/* ---- combiner list: there may be many zones, and an answer has room for some ---- */
+
+#define ROWS_MAX 1000 /* combinerd gives no more in one answer: so many mean that there are others */
+
+/* The last row's zone as the next question's "after". False: there is nothing to go on from. */
+static bool set_after(json_t *args, const json_t *rows)
+{
+	const char *last = msp_json_str(json_array_get(rows, json_array_size(rows) - 1), "zone");
+	const char *before = msp_json_str(args, "after");
+
+	if (last == NULL || (before != NULL && strcmp(before, last) == 0))
+		return false;
+	return msp_json_set_str(args, "after", last) == MSP_OK;
+}
+
+enum ctl_exit ctl_combiner_list(const struct ctl_opts *o, const struct ctl_command *cmd, int argc, char **argv)
+{
+	json_t *args = args_object(cmd->args, argc, argv), *all = NULL, *some = NULL;
+	enum ctl_exit e = call_with(o, cmd, args, &all);
+
+	for (size_t got = json_array_size(all); e == CTL_OK && got >= ROWS_MAX && set_after(args, all);
+	     got = json_array_size(some)) {
+		json_decref(some);
+		e = call_with(o, cmd, args, &some);
+		if (e == CTL_OK && json_array_extend(all, some) != 0)
+			e = ctl_fail(cmd->words, MSP_EFORMAT, NULL);
+	}
+	json_decref(some);
+	json_decref(args);
+	if (e == CTL_OK)
+		return ctl_out(o, cmd->columns, all);
+	json_decref(all);
+	return e;
 }

@@ -42,6 +42,7 @@ struct ctl_command {
 enum ctl_exit ctl_local(const struct ctl_opts *o, const struct ctl_command *cmd, int argc, char **argv);
 enum ctl_exit ctl_status(const struct ctl_opts *o, const struct ctl_command *cmd, int argc, char **argv);
 enum ctl_exit ctl_diff(const struct ctl_opts *o, const struct ctl_command *cmd, int argc, char **argv);
+enum ctl_exit ctl_combiner_list(const struct ctl_opts *o, const struct ctl_command *cmd, int argc, char **argv);
 enum ctl_exit ctl_query_hsync(const struct ctl_opts *o, const struct ctl_command *cmd, int argc, char **argv);
 enum ctl_exit ctl_query_dsync(const struct ctl_opts *o, const struct ctl_command *cmd, int argc, char **argv);
 enum ctl_exit ctl_query_keystate(const struct ctl_opts *o, const struct ctl_command *cmd, int argc, char **argv);

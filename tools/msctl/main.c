@@ -19,8 +19,10 @@
 #define PEER_COLUMNS                                                                                                   \
 	"identity,state,state_for_s,health,shared_zones,addresses,key_tags,beat_received_s,next_action,next_in_s,"     \
 	"discovery_error?"
-#define COMBINER_COLUMNS "zone,state,serial,owner_serial,records,contributions_count,last_error?"
-#define SIGNERS_COLUMNS  "signers:address,notified_serial,acknowledged,tries,last_error?"
+#define COMBINER_COLUMNS "zone,state,serial,owner_serial,records,frozen?,held_back?,waiting_for?,waiting_s?,last_error?"
+#define SHOW_COLUMNS                                                                                                   \
+	"signers:address,transport,key,notified_serial,acknowledged,tries?,last_error?"                                \
+	";primaries:address,transport,key,in_use;contributions:originator,type,set_by?,set_at?,records"
 
 static const struct ctl_command commands[] = {
 	{ "status", "", "what the daemons on this machine are doing (--socket: one daemon)", ctl_status, NULL, NULL },
@@ -30,12 +32,23 @@ static const struct ctl_command commands[] = {
 	{ "zone refresh", "ZONE", "fetch the zone from the signer now", ctl_local, CTL_MSAD_SOCKET, NULL },
 	{ "peer list", "", "the other providers' agents", ctl_local, CTL_MSAD_SOCKET, PEER_COLUMNS },
 	{ "peer show", "IDENTITY", "one agent: state, addresses, keys, why not", ctl_local, CTL_MSAD_SOCKET, NULL },
-	{ "combiner list", "", "zones of the combiner", ctl_local, CTL_COMBINERD_SOCKET, COMBINER_COLUMNS },
-	{ "combiner show", "ZONE", "one zone: serials, what is instructed by whom, last failure", ctl_local,
-	  CTL_COMBINERD_SOCKET, SIGNERS_COLUMNS ";contributions:originator,type,records" },
+	{ "combiner list", "[STATE]", "zones of the combiner: all, or those in trouble, frozen, held, expired, ...",
+	  ctl_combiner_list, CTL_COMBINERD_SOCKET, COMBINER_COLUMNS },
+	{ "combiner show", "ZONE", "one zone: serials, what is instructed by whom, what is waited for, last failure",
+	  ctl_local, CTL_COMBINERD_SOCKET, SHOW_COLUMNS },
 	{ "combiner diff", "ZONE", "owner's apex (-) beside what is handed to the signer (+)", ctl_diff,
 	  CTL_COMBINERD_SOCKET, "change,record" },
-	{ "combiner retransfer", "ZONE", "fetch the zone from its primary now", ctl_local, CTL_COMBINERD_SOCKET, NULL },
+	{ "combiner retransfer", "ZONE [HOW]", "fetch the zone from its primary now; force: whatever hangs there",
+	  ctl_local, CTL_COMBINERD_SOCKET, NULL },
+	{ "combiner freeze", "ZONE", "serve nothing new and take no instructions until thawed", ctl_local,
+	  CTL_COMBINERD_SOCKET, NULL },
+	{ "combiner thaw", "ZONE", "go on", ctl_local, CTL_COMBINERD_SOCKET, NULL },
+	{ "combiner accept", "ZONE", "take the version that a guard holds back", ctl_local, CTL_COMBINERD_SOCKET,
+	  NULL },
+	{ "combiner audit", "ZONE [FROM]", "who did what when, from a sequence number on", ctl_local,
+	  CTL_COMBINERD_SOCKET, "seq,at,who,originator?,what" },
+	{ "combiner drop", "ZONE ORIGINATOR", "forget all instructions of an originator (*: of all)", ctl_local,
+	  CTL_COMBINERD_SOCKET, NULL },
 	{ "query hsync", "ZONE", "the HSYNC RRset in words [@SERVER]", ctl_query_hsync, NULL,
 	  "records:hsync,ttl,valid" },
 	{ "query dsync", "CHILD", "where the parent takes notifications and updates [@RESOLVER]", ctl_query_dsync, NULL,
@@ -55,7 +68,7 @@ static enum ctl_exit usage(FILE *f)
 {
 	fprintf(f, "usage: msctl [OPTION...] COMMAND [ARGUMENT...]\n\n");
 	for (const struct ctl_command *c = commands; c->words != NULL; c++)
-		fprintf(f, "  %-19s %-12s %s\n", c->words, c->args, c->help);
+		fprintf(f, "  %-19s %-15s %s\n", c->words, c->args, c->help);
 	fprintf(f, "\n"
 		   "  --json              JSON instead of tables\n"
 		   "  --socket PATH       control socket of the daemon\n"

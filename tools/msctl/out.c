@@ -13,7 +13,7 @@
 #define CELL_MAX    (1u << 20)
 
 /* Members that hold seconds since 1970. */
-static const char *const wall_times[] = { "earliest_expiration", "last_ok", "epoch" };
+static const char *const wall_times[] = { "earliest_expiration", "last_ok", "epoch", "at", "set_at", "last_error_at" };
 
 void ctl_escape(struct msp_buf *out, struct msp_span text)
 {

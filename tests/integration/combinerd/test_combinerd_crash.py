@@ -114,7 +114,7 @@ def test_serials_survive_the_loss_of_the_zone_store(pair):
     for f in glob.glob(comb.dir + "/state/zones.lmdb*"):
         os.unlink(f)
     comb.start()
-    assert comb.soa("msad.") == last + 1
+    assert last < comb.soa("msad.") <= last + 101  # serials are reserved in steps of 100
     assert h.content(comb.axfr(), ()) == before
 
 

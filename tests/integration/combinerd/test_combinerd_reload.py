@@ -4,9 +4,11 @@
 import os
 import signal
 import socket
-import time
+
+import pytest
 
 import cmbharness as h
+import cmbmany as m
 from test_combinerd_basic import CDS, DNSKEY
 
 
@@ -61,30 +63,150 @@ def test_a_key_file_that_cannot_be_used_is_refused_too(pair):
     assert set(comb.axfr()) == set(before)
 
 
-def test_an_address_that_is_taken_is_tried_again_until_it_is_free(pair):
+def test_an_address_that_is_taken_refuses_the_reload_and_serving_goes_on(pair):
     _, comb = pair
+    with open(comb.conf) as f:
+        text = f.read()
     with socket.socket() as s:
         s.bind((h.address(), 5300))
         s.listen()
-        with open(comb.conf) as f:
-            text = f.read()
-        h.write(comb.conf, text.replace("listen = ( {", f'listen = ( {{ address = "{s.getsockname()[0]}"; port = 5300; }}, {{'))
+        other = s.getsockname()[0]
+        h.write(comb.conf, text.replace("listen = ( {", f'listen = ( {{ address = "{other}"; port = 5300; }}, {{'))
         comb.signal(signal.SIGHUP)
-        h.wait_for(lambda: reloaded(comb, "reload-failed") >= 2, message="tried again")
-        comb.signal(signal.SIGHUP)  # while it is at it: harmless
-    h.wait_for(lambda: comb.soa("msad.") == 1000, message="served again")
+        h.wait_for(lambda: reloaded(comb, "daemon-reload-failed"), message="refused")
+        assert comb.soa("msad.") == 1000
+    comb.signal(signal.SIGHUP)
+    h.wait_for(lambda: h.transfer(other, 5300, "signer."), message="served at the new address")
+    h.write(comb.conf, text)
+    comb.signal(signal.SIGHUP)
+    h.wait_for(lambda: not listens(other), message="address given up")
+    assert comb.soa("msad.") == 1000
 
 
-def test_stop_while_a_reload_cannot_open_its_address(pair):
-    _, comb = pair
+def listens(addr, port=5300):
     with socket.socket() as s:
-        s.bind((h.address(), 5300))
-        s.listen()
-        with open(comb.conf) as f:
-            text = f.read()
-        h.write(comb.conf, text.replace("listen = ( {", f'listen = ( {{ address = "{s.getsockname()[0]}"; port = 5300; }}, {{'))
-        comb.signal(signal.SIGHUP)
-        h.wait_for(lambda: reloaded(comb, "reload-failed"), message="failure logged")
-        t = time.monotonic()
-        assert comb.stop() == 0
-        assert time.monotonic() - t < 5
+        return s.connect_ex((addr, port)) == 0
+
+
+@pytest.fixture
+def many(servers, base):
+    primary = servers(m.Primary())
+    for zone in ("a.test.", "b.test.", "c.test."):
+        primary.put(zone, 10, f"www.{zone} 300 IN A 192.0.2.1")
+    comb = servers(m.Many(base, primary, ["a.test.", "b.test."], template="coalesce-ms = 0;")).start()
+    comb.wait_serial("a.test.", 10)
+    comb.wait_serial("b.test.", 10)
+    return primary, comb
+
+
+def test_zones_come_and_go_with_a_reload(many):
+    primary, comb = many
+    del comb.entries["b.test."]
+    comb.entries["c.test."] = ""
+    before = primary.count("AXFR") + primary.count("IXFR")
+    comb.reload()
+    assert comb.rcode_of("b.test.") in ("REFUSED", "NOTAUTH")
+    comb.wait_serial("c.test.", 10)
+    assert comb.serial("a.test.") == 10
+    assert primary.count("AXFR") + primary.count("IXFR") == before + 1  # a.test. was not touched
+
+
+def test_a_zone_that_was_removed_comes_back_with_its_instructions_and_a_higher_serial(many):
+    _, comb = many
+    assert comb.rcode(("add", 300, "DNSKEY", DNSKEY), zone="b.test.") == "NOERROR"
+    assert comb.serial("b.test.") == 11
+    del comb.entries["b.test."]
+    comb.reload()
+    assert comb.rcode_of("b.test.") in ("REFUSED", "NOTAUTH")
+    comb.entries["b.test."] = ""
+    comb.reload()
+    h.wait_for(lambda: (comb.serial("b.test.") or 0) > 11, message="back, beyond what was handed out")
+    assert any(r[2] == "DNSKEY" for r in comb.records("b.test."))
+
+
+def test_a_template_s_new_settings_hold_after_a_reload_and_make_new_versions(many):
+    _, comb = many
+    comb.template += ' extra-types = [ "CDNSKEY" ];'
+    comb.reload()
+    assert comb.rcode(("add", 300, "CDNSKEY", DNSKEY), zone="a.test.") == "NOERROR"
+    assert any(r[2] == "CDNSKEY" for r in comb.records("a.test."))
+    comb.template = "coalesce-ms = 0;"
+    comb.reload()
+    h.wait_for(lambda: not any(r[2] == "CDNSKEY" for r in comb.records("a.test.")), message="no longer applied")
+    assert comb.serial("a.test.") == 12
+    assert comb.serial("b.test.") == 10
+
+
+def big(primary, serial, count=40000):
+    primary.put("big.test.", serial, *[f'n{i}.big.test. 300 IN TXT "{"x" * 180} {serial} {i}"' for i in range(count)])
+
+
+@pytest.fixture
+def large(servers, base):
+    primary = servers(m.Primary())
+    big(primary, 1)
+    comb = servers(m.Many(base, primary, ["big.test."])).start()
+    comb.wait_serial("big.test.", 1, timeout=60)
+    return primary, comb
+
+
+def test_a_slow_transfer_out_is_not_disturbed_by_reloads_and_new_versions(large):
+    primary, comb = large
+    whole = m.read_axfr(m.ask_axfr(comb.addr, comb.port, "big.test."))
+    slow = m.ask_axfr(comb.addr, comb.port, "big.test.", rcvbuf=65536)
+    first = m.read(slow, 100)
+    assert comb.ctl("status")["transfers_out_now"] == 1
+    comb.template = "history-entries = 7;"
+    for _ in range(3):
+        comb.reload()
+    big(primary, 2, 1)
+    comb.template = "max-shrink = 0;"
+    comb.reload()
+    primary.notify(comb, "big.test.")
+    comb.wait_serial("big.test.", 2)
+    stream = b"".join(len(w).to_bytes(2, "big") + w for w in whole)
+    assert first + m.read(slow, len(stream) - 100) == stream
+    slow.close()
+    h.wait_for(lambda: comb.ctl("status")["transfers_out_now"] == 0, message="over")
+
+
+def test_the_zone_of_a_slow_transfer_out_may_be_removed(large):
+    primary, comb = large
+    slow = m.ask_axfr(comb.addr, comb.port, "big.test.", rcvbuf=65536)
+    m.read(slow, 100)
+    primary.put("a.test.", 10)
+    comb.entries = {"a.test.": ""}
+    comb.reload()
+    assert comb.rcode_of("big.test.") in ("REFUSED", "NOTAUTH")
+    comb.wait_serial("a.test.", 10)
+    slow.close()
+    h.wait_for(lambda: comb.ctl("status")["transfers_out_now"] == 0, message="over")
+    assert comb.serial("a.test.") == 10
+
+
+def test_a_fetch_under_way_is_not_disturbed_by_a_reload(large):
+    primary, comb = large
+    primary.gate.clear()
+    big(primary, 2)
+    asked = primary.count("AXFR") + primary.count("IXFR")
+    primary.notify(comb, "big.test.")
+    assert primary.waiting.wait(10)
+    comb.template = "history-entries = 7;"
+    comb.reload()
+    comb.reload()
+    assert comb.serial("big.test.") == 1
+    primary.gate.set()
+    comb.wait_serial("big.test.", 2)
+    assert primary.count("AXFR") + primary.count("IXFR") == asked + 1
+
+
+def test_stop_with_a_slow_client_and_a_silent_primary(large):
+    primary, comb = large
+    slow = m.ask_axfr(comb.addr, comb.port, "big.test.", rcvbuf=65536)
+    m.read(slow, 100)
+    primary.gate.clear()
+    big(primary, 2)
+    primary.notify(comb, "big.test.")
+    assert primary.waiting.wait(10)
+    assert comb.stop() == 0
+    slow.close()

@@ -2,9 +2,10 @@
 """Commands that go to a daemon's control socket: what is asked, how answers are shown, and every way to get no answer."""
 import json
 import os
+import subprocess
 
 import pytest
-from ctlharness import FakeDaemon, good, msctl
+from ctlharness import MSCTL, ROOT, FakeDaemon, good, msctl
 
 EVIL = "a\x1b[31m\x07\r\n\x7f\x9b\u202eb"
 EVIL_SHOWN = "a\\027[31m\\007\\013\\010\\127\\194\\155\\226\\128\\174b"
@@ -39,6 +40,12 @@ PEER = {"identity": "msa.b.example.", "state": "operational", "state_for_s": 937
     (["peer", "list"], {}), (["peer", "show", "msa.b."], {"identity": "msa.b."}), (["combiner", "list"], {}),
     (["combiner", "show", "z."], {"zone": "z."}), (["combiner", "diff", "z."], {"zone": "z."}),
     (["combiner", "retransfer", "z."], {"zone": "z."}), (["status"], {}),
+    (["combiner", "retransfer", "z.", "force"], {"zone": "z.", "how": "force"}), (["combiner", "list", "held"], {"state": "held"}),
+    (["combiner", "freeze", "z."], {"zone": "z."}), (["combiner", "thaw", "z."], {"zone": "z."}),
+    (["combiner", "accept", "z."], {"zone": "z."}), (["combiner", "audit", "z."], {"zone": "z."}),
+    (["combiner", "audit", "z.", "7"], {"zone": "z.", "from": "7"}),
+    (["combiner", "drop", "z.", "msa.b."], {"zone": "z.", "originator": "msa.b."}),
+    (["combiner", "drop", "z.", "*"], {"zone": "z.", "originator": "*"}),
 ])
 def test_what_is_asked(daemon, words, args):
     d = daemon(good(None))
@@ -104,6 +111,76 @@ def test_combiner_diff_reads_like_diff(daemon):
                                                        ["+", "z. CDS x"]]
     assert msctl("--json", "--socket", d.path, "combiner", "diff", "z.").json == data
     assert msctl("--socket", daemon(good([])).path, "combiner", "diff", "z.").out == ""
+
+
+def test_combiner_list_asks_until_it_has_all_zones(daemon):
+    zones = [f"z{i:05}.example." for i in range(2500)]
+
+    def answer(request):
+        assert request["cmd"] == "combiner list" and request["args"].get("state") == "serving"
+        after = request["args"].get("after", "")
+        return good([{"zone": z, "state": "serving", "serial": 1} for z in zones if z > after][:1000])
+    d = daemon(answer)
+    r = msctl("--json", "--socket", d.path, "combiner", "list", "serving")
+    assert r.code == 0 and [row["zone"] for row in r.json] == zones and len(d.requests) == 3
+    d = daemon(answer)
+    assert len(msctl("--socket", d.path, "combiner", "list", "serving").out.splitlines()) == 2501
+
+
+def test_combiner_list_is_not_kept_busy_for_ever(daemon):
+    """Whoever answers with the same full page again and again is asked twice."""
+    page = good([{"zone": f"z{i}.", "state": "serving"} for i in range(1000)])
+    d = daemon(page)
+    r = msctl("--json", "--socket", d.path, "combiner", "list")
+    assert r.code == 0 and len(d.requests) == 2
+    rows = good([{"state": "serving"}] * 1000)
+    d = daemon(rows)
+    assert msctl("--socket", d.path, "combiner", "list").code == 0 and len(d.requests) == 1
+
+
+def test_combiner_show_says_who_set_what_when_and_what_is_waited_for(daemon):
+    d = daemon(good({"zone": "z.", "state": "serving", "waiting_for": "an operator: a version is held back, see msctl combiner accept",
+                     "waiting_s": 12, "last_error": "it shrinks", "last_error_at": 1700000000,
+                     "held": {"owner_serial": 7, "records": 3, "reason": "3 records instead of 900"},
+                     "primaries": [{"address": "192.0.2.1:53", "transport": "tls", "tls": "x", "in_use": True}],
+                     "signers": [{"address": "192.0.2.2:53", "transport": "dns", "key": "k.", "acknowledged": False, "tries": 2,
+                                  "notified_serial": 9, "last_error": "no answer in time"}],
+                     "contributions": [{"originator": "msa.b.", "type": "CDS", "set_by": "k.", "set_at": 1700000001, "records": ["z. 1 IN CDS x"]}]}))
+    lines = msctl("--socket", d.path, "combiner", "show", "z.").out.splitlines()
+    text = [" ".join(line.split()) for line in lines]
+    assert "last_error_at: 2023-11-14T22:13:20Z" in text and "waiting_s: 12" in text
+    assert "originator type set_by set_at records" in text and "msa.b. CDS k. 2023-11-14T22:13:21Z z. 1 IN CDS x" in text
+    assert "reason: 3 records instead of 900" in text
+    assert "192.0.2.2:53 dns k. 9 no 2 no answer in time" in text
+    assert "192.0.2.1:53 tls - yes" in text
+
+
+def test_combiner_audit_reads_like_a_log(daemon):
+    d = daemon(good([{"seq": 1, "at": 1700000000, "who": "msad.", "originator": "msa.b.", "what": "DNSKEY 2 records"},
+                     {"seq": 2, "at": 1700000001, "who": "operator", "what": "freeze"}]))
+    lines = [" ".join(line.split()) for line in msctl("--socket", d.path, "combiner", "audit", "z.").out.splitlines()]
+    assert lines == ["seq at who originator what", "1 2023-11-14T22:13:20Z msad. msa.b. DNSKEY 2 records",
+                     "2 2023-11-14T22:13:21Z operator - freeze"]
+
+
+def test_completion_offers_commands_states_and_zones(daemon, tmp_path):
+    d = daemon(good([{"zone": "a.example.", "state": "serving"}, {"zone": "b.example.", "state": "serving"}]))
+    (tmp_path / "msctl").write_text(f'#!/bin/sh\nexec "{MSCTL}" --socket "{d.path}" "$@"\n')
+    (tmp_path / "msctl").chmod(0o755)
+
+    def complete(*words):
+        script = (f'source "{ROOT}/tools/msctl/msctl.bash"; COMP_WORDS=(msctl "$@"); COMP_CWORD=$#; _msctl; '
+                  'printf "%s\\n" "${COMPREPLY[@]}"')
+        p = subprocess.run(["bash", "-c", script, "bash", *words], capture_output=True, text=True, timeout=30,
+                           env=dict(os.environ, PATH=f"{tmp_path}:{os.environ['PATH']}"))
+        assert p.stderr == ""
+        return p.stdout.split()
+    assert complete("co") == ["combiner", "conf"]
+    assert complete("combiner", "") == ["list", "show", "diff", "retransfer", "freeze", "thaw", "accept", "audit", "drop"]
+    assert complete("--json", "combiner", "t") == ["thaw"]
+    assert complete("combiner", "list", "f") == ["frozen", "failing"]
+    assert complete("combiner", "freeze", "b") == ["b.example."]
+    assert "--timeout" in complete("--t")
 
 
 # --- nothing that the other side says reaches the terminal as it is (ctlharness looks at every octet) ---

@@ -16,6 +16,7 @@ struct fixture {
 	struct cmb_contrib held;
 	struct cmb_verdict v;
 	struct msp_name originator; /* put into the Multi-Signer option when set */
+	uint32_t scope;             /* of the key; 0 = everything */
 	uint8_t mem[65535];
 };
 
@@ -92,6 +93,7 @@ static enum msp_err instruct(struct fixture *f, const char *lines)
 	struct msp_span raw;
 	struct msp_msg m;
 
+	in.scope = f->scope != 0 ? f->scope : CMB_SCOPE_ALL;
 	cmb_contrib_fini(&f->v.result);
 	msp_updw_init(&w, f->mem, sizeof(f->mem), 1, &f->rules.zone);
 	while (*lines != '\0') {
@@ -245,6 +247,98 @@ static void prerequisites_hold_or_give_the_rcode_of_the_rfc(void **state)
 	}
 	accept(f, "del " Z "ANY");
 	refuse(f, "yx " Z "ANY\nadd " Z "10 CDS " CDS_1, MSP_RCODE_NXDOMAIN, NO_EDE);
+	end(f);
+}
+
+/* RFC 2136 3.2.5: one value-dependent prerequisite per RRset, however its records are strewn over the section. */
+static void prerequisites_of_several_rrsets_hold_in_any_order(void **state)
+{
+	static const struct {
+		const char *lines;
+		unsigned rcode;
+	} rows[] = {
+		{ "eq " Z "0 CDS " CDS_1 "\neq " Z "0 NS ns.x.test.\neq " Z "0 CDS " CDS_2 "\neq " Z "0 NS ns.y.test.",
+		  MSP_RCODE_NOERROR },
+		{ "eq " Z "0 NS ns.y.test.\neq " Z "0 CDS " CDS_2 "\neq " Z "0 NS NS.X.test.\neq " Z "0 CDS " CDS_1,
+		  MSP_RCODE_NOERROR },
+		{ "eq " Z "0 CDS " CDS_1 "\neq " Z "0 CDS " CDS_2 "\neq " Z "0 CDS " CDS_1, MSP_RCODE_NOERROR },
+		{ "eq " Z "0 CDS " CDS_1 "\neq " Z "0 CDS " CDS_2 "\neq " Z "0 NS ns.y.test.", MSP_RCODE_NXRRSET },
+		{ "eq " Z "0 NS ns.x.test.\neq " Z "0 CDS " CDS_2 "\neq " Z "0 NS ns.y.test.", MSP_RCODE_NXRRSET },
+		{ "eq " Z "0 CDS " CDS_1 "\nnx " Z "CDS\neq " Z "0 CDS " CDS_2, MSP_RCODE_YXRRSET },
+		{ "yx " Z "NS\neq " Z "0 CDS " CDS_2 "\nnx " Z "CSYNC\neq " Z "0 CDS " CDS_1 "\nyx " Z "ANY",
+		  MSP_RCODE_NOERROR },
+		{ "eq " Z "0 DNSKEY " KEY_A "\neq " Z "0 CDS " CDS_2 "\neq " Z "0 CDS " CDS_1, MSP_RCODE_NXRRSET },
+	};
+	struct fixture *f = begin(GROUP);
+
+	(void)state;
+	accept(f, "add " Z "10 CDS " CDS_1 "\nadd " Z "10 CDS " CDS_2 "\nadd " Z "20 NS ns.x.test.\nadd " Z
+		  "20 NS ns.y.test.");
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		T_OK(instruct(f, rows[i].lines));
+		if (f->v.rcode != rows[i].rcode)
+			fail_msg("%s: %s", rows[i].lines, msp_rcode_name(f->v.rcode));
+		assert_false(f->v.changed);
+	}
+	end(f);
+}
+
+static void a_key_changes_the_types_of_its_scope_and_no_others(void **state)
+{
+	static const char *const refused[] = {
+		"add " Z "10 NS ns.x.test.",
+		"del " Z "NS",
+		"delrr " Z "0 NS ns.a.test.",
+		"del " Z "ANY",                                         /* it would take the NS away */
+		"add " Z "10 CDS " CDS_1 "\nadd " Z "10 NS ns.x.test.", /* all or nothing */
+	};
+	struct fixture *f = begin(GROUP);
+
+	(void)state;
+	accept(f, "add " Z "10 NS ns.a.test.");
+	f->scope = 1u << CMB_CDS | 1u << CMB_DNSKEY;
+	for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++) {
+		refuse(f, refused[i], MSP_RCODE_REFUSED, 49171);
+		assert_non_null(strstr(f->v.why.text, "NS"));
+	}
+	accept(f, "yx " Z "NS\nadd " Z "10 CDS " CDS_1); /* it may look at others */
+	accept(f, "add " Z "10 DNSKEY " KEY_A);
+	t_assert_set(held(f, CMB_NS), Z "10 NS ns.a.test.");
+	f->scope = 1u << CMB_NS | 1u << CMB_CDS | 1u << CMB_DNSKEY;
+	accept(f, "del " Z "ANY");
+	assert_int_equal(f->held.count, 0);
+	end(f);
+}
+
+/* The line of the audit entry. */
+static void what_changes_is_told_in_one_line(void **state)
+{
+	static const struct {
+		const char *lines, *want;
+	} rows[] = {
+		{ "add " Z "10 DNSKEY " KEY_A, "DNSKEY set (1)" },
+		{ "add " Z "10 DNSKEY " KEY_B "\nadd " Z "10 CDS " CDS_1 "\nadd " Z "10 CDS " CDS_2,
+		  "DNSKEY +1, CDS set (2)" },
+		{ "del " Z "CDS\nadd " Z "10 CDS " CDS_1, "CDS -1" },
+		{ "del " Z "CDS\nadd " Z "10 CDS " CDS_2, "CDS set (1)" },
+		{ "add " Z "99 CDS " CDS_2, "CDS TTL 99" },
+		{ "delrr " Z "0 DNSKEY " KEY_A "\nadd " Z "10 DNSKEY 256 3 13 AQIE\nadd " Z "10 DNSKEY 256 3 13 AQIF",
+		  "DNSKEY +2 -1" },
+		{ "del " Z "ANY", "DNSKEY deleted, CDS deleted" },
+	};
+	struct fixture *f = begin(GROUP);
+	char line[256];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		T_OK(instruct(f, rows[i].lines));
+		assert_int_equal(f->v.rcode, MSP_RCODE_NOERROR);
+		cmb_instruct_tell(&f->held, &f->v.result, &f->v.originator, line, sizeof(line));
+		assert_string_equal(line, rows[i].want);
+		cmb_instruct_tell(&f->held, &f->v.result, &f->v.originator, line, 6);
+		assert_true(strlen(line) < 6);
+		accept(f, rows[i].lines);
+	}
 	end(f);
 }
 
@@ -411,6 +505,7 @@ static void held_state_is_never_touched_even_when_memory_runs_out(void **state)
 					   .owner = f->owner,
 					   .policy = &f->policy,
 					   .held = &f->held,
+					   .scope = CMB_SCOPE_ALL,
 					   .scratch = &scratch };
 		struct msp_msg m;
 		struct msp_msgw w;
@@ -444,6 +539,9 @@ int main(void)
 		cmocka_unit_test(replace_idiom_leaves_the_new_set_alone),
 		cmocka_unit_test(what_is_not_in_the_licence_is_refused_by_name),
 		cmocka_unit_test(prerequisites_hold_or_give_the_rcode_of_the_rfc),
+		cmocka_unit_test(prerequisites_of_several_rrsets_hold_in_any_order),
+		cmocka_unit_test(a_key_changes_the_types_of_its_scope_and_no_others),
+		cmocka_unit_test(what_changes_is_told_in_one_line),
 		cmocka_unit_test(compare_and_swap_loses_to_the_faster_writer),
 		cmocka_unit_test(bad_contents_are_refused_as_invalid_data),
 		cmocka_unit_test(counts_are_limited),

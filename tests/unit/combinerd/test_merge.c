@@ -191,6 +191,42 @@ static void identity_is_compared_whole_not_by_suffix(void **state)
 	cmb_owner_free(&o);
 }
 
+static void fingerprint_differs_with_every_setting_that_decides(void **state)
+{
+	struct msp_numbers numbers = msp_numbers_default;
+	struct cmb_rules rules = t_rules(), same = rules;
+	uint64_t seen[8];
+	size_t count = 0;
+
+	(void)state;
+	rules.numbers = &numbers;
+	seen[count++] = cmb_rules_fingerprint(&rules);
+	same.identity = t_name("MSA.a.TEST.");
+	assert_true(seen[0] == cmb_rules_fingerprint(&same));
+	rules.extra_key = true;
+	seen[count++] = cmb_rules_fingerprint(&rules);
+	rules.extra_key = false;
+	rules.extra_cdnskey = true;
+	seen[count++] = cmb_rules_fingerprint(&rules);
+	rules.extra_cdnskey = false;
+	rules.zonemd = CMB_ZONEMD_KEEP;
+	seen[count++] = cmb_rules_fingerprint(&rules);
+	rules.zonemd = CMB_ZONEMD_RECOMPUTE;
+	seen[count++] = cmb_rules_fingerprint(&rules);
+	rules.zonemd = CMB_ZONEMD_STRIP;
+	numbers.type_hsync++;
+	seen[count++] = cmb_rules_fingerprint(&rules);
+	numbers.type_hsync--;
+	numbers.hsync_compat_zero = !numbers.hsync_compat_zero;
+	seen[count++] = cmb_rules_fingerprint(&rules);
+	numbers.hsync_compat_zero = !numbers.hsync_compat_zero;
+	rules.identity = t_name("msa.b.test.");
+	seen[count++] = cmb_rules_fingerprint(&rules);
+	for (size_t i = 0; i < count; i++)
+		for (size_t k = 0; k < i; k++)
+			assert_true(seen[i] != seen[k]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -202,6 +238,7 @@ int main(void)
 		cmocka_unit_test(malformed_hsync_records_are_left_out_and_off_ones_do_not_vote),
 		cmocka_unit_test(of_twin_hsync_records_no_wins_over_yes),
 		cmocka_unit_test(identity_is_compared_whole_not_by_suffix),
+		cmocka_unit_test(fingerprint_differs_with_every_setting_that_decides),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

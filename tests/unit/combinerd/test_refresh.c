@@ -187,9 +187,11 @@ static void events_that_make_no_sense_are_counted_and_change_nothing(void **stat
 		{ CMB_RF_WAITING, CMB_REV_SAME },         { CMB_RF_WAITING, CMB_REV_AHEAD },
 		{ CMB_RF_WAITING, CMB_REV_ASK_FAILED },   { CMB_RF_WAITING, CMB_REV_FETCHED },
 		{ CMB_RF_WAITING, CMB_REV_FETCH_FAILED }, { CMB_RF_ASKING, CMB_REV_TIMER },
-		{ CMB_RF_ASKING, CMB_REV_FETCHED },       { CMB_RF_ASKING, CMB_REV_FETCH_FAILED },
-		{ CMB_RF_FETCHING, CMB_REV_TIMER },       { CMB_RF_FETCHING, CMB_REV_SAME },
-		{ CMB_RF_FETCHING, CMB_REV_AHEAD },       { CMB_RF_FETCHING, CMB_REV_ASK_FAILED },
+		{ CMB_RF_WAITING, CMB_REV_KEPT_BACK },    { CMB_RF_WAITING, CMB_REV_TAKE_FAILED },
+		{ CMB_RF_ASKING, CMB_REV_TAKE_FAILED },   { CMB_RF_ASKING, CMB_REV_FETCHED },
+		{ CMB_RF_ASKING, CMB_REV_FETCH_FAILED },  { CMB_RF_FETCHING, CMB_REV_TIMER },
+		{ CMB_RF_FETCHING, CMB_REV_SAME },        { CMB_RF_FETCHING, CMB_REV_AHEAD },
+		{ CMB_RF_FETCHING, CMB_REV_ASK_FAILED },
 	};
 
 	(void)state;
@@ -204,6 +206,119 @@ static void events_that_make_no_sense_are_counted_and_change_nothing(void **stat
 	}
 }
 
+static void what_is_kept_back_confirms_nothing_and_the_other_primaries_are_asked(void **state)
+{
+	struct fixture f;
+	struct msp_mono expires;
+
+	(void)state;
+	begin(&f, 2, true);
+	expires = f.r.expires;
+	f.now.ms += 5000;
+	assert_int_equal(step(&f, CMB_REV_TIMER), CMB_DO_ASK);
+	assert_int_equal(step(&f, CMB_REV_KEPT_BACK), CMB_DO_ASK);
+	assert_int_equal(f.r.primary, 1);
+	assert_int_equal(step(&f, CMB_REV_AHEAD), CMB_DO_FETCH);
+	assert_int_equal(step(&f, CMB_REV_KEPT_BACK), CMB_DO_NOTHING);
+	assert_due_in(&f, 3600);
+	assert_int_equal(f.r.expires.ms, expires.ms);
+	assert_int_equal(f.r.failures, 0);
+}
+
+static void what_is_kept_back_after_a_forced_fetch_is_not_fetched_from_the_next(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	begin(&f, 2, true);
+	assert_int_equal(step(&f, CMB_REV_FORCE), CMB_DO_FETCH);
+	assert_int_equal(step(&f, CMB_REV_KEPT_BACK), CMB_DO_NOTHING);
+	assert_false(f.r.is_forced);
+}
+
+static void a_first_version_that_is_kept_back_is_tried_again_ever_more_rarely(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	begin(&f, 2, false);
+	for (int64_t wait_s = 1; wait_s < 16; wait_s *= 2) {
+		assert_int_equal(step(&f, CMB_REV_TIMER), CMB_DO_FETCH);
+		assert_int_equal(step(&f, CMB_REV_KEPT_BACK), CMB_DO_NOTHING);
+		assert_due_in(&f, wait_s);
+	}
+}
+
+static void what_we_cannot_store_is_not_asked_of_the_next_primary(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	begin(&f, 3, true);
+	assert_int_equal(step(&f, CMB_REV_TIMER), CMB_DO_ASK);
+	assert_int_equal(step(&f, CMB_REV_AHEAD), CMB_DO_FETCH);
+	assert_int_equal(step(&f, CMB_REV_TAKE_FAILED), CMB_DO_NOTHING);
+	assert_due_in(&f, 600);
+	assert_int_equal(f.r.failures, 1);
+}
+
+static void the_source_of_a_notify_is_asked_first(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	begin(&f, 3, true);
+	cmb_refresh_prefer(&f.r, 2);
+	assert_int_equal(step(&f, CMB_REV_NOTIFY), CMB_DO_ASK);
+	assert_int_equal(f.r.primary, 2);
+	cmb_refresh_prefer(&f.r, 1); /* while another round is under way: in the next one */
+	assert_int_equal(step(&f, CMB_REV_NOTIFY), CMB_DO_NOTHING);
+	assert_int_equal(f.r.primary, 2);
+	assert_int_equal(step(&f, CMB_REV_AHEAD), CMB_DO_FETCH);
+	assert_int_equal(step(&f, CMB_REV_FETCHED), CMB_DO_ASK);
+	assert_int_equal(f.r.primary, 1);
+}
+
+static void a_round_that_was_stopped_begins_again_at_once(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	begin(&f, 1, true);
+	cmb_refresh_stop(&f.r, f.now); /* nothing to stop: nothing happens */
+	assert_int_equal(step(&f, CMB_REV_FORCE), CMB_DO_FETCH);
+	f.now.ms += 1000;
+	cmb_refresh_stop(&f.r, f.now);
+	assert_int_equal(f.r.state, CMB_RF_WAITING);
+	assert_int_equal(f.r.next.ms, f.now.ms);
+	assert_int_equal(step(&f, CMB_REV_TIMER), CMB_DO_FETCH); /* as it was asked for */
+	assert_true(f.r.is_forced);
+}
+
+static void frozen_nothing_is_due_but_expiry_goes_on(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	begin(&f, 1, true);
+	cmb_refresh_freeze(&f.r);
+	assert_true(f.r.next.ms == INT64_MAX);
+	f.now.ms += 86400 * 1000LL;
+	assert_true(cmb_refresh_is_expired(&f.r, f.now));
+}
+
+static void a_primary_that_a_reload_took_away_is_not_asked(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	begin(&f, 3, true);
+	cmb_refresh_prefer(&f.r, 2);
+	f.r.primaries = 1;
+	assert_int_equal(step(&f, CMB_REV_NOTIFY), CMB_DO_ASK);
+	assert_int_equal(f.r.primary, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -216,6 +331,14 @@ int main(void)
 		cmocka_unit_test(many_notifies_in_flight_make_one_more_round),
 		cmocka_unit_test(force_fetches_whatever_the_serial_and_is_queued_like_the_rest),
 		cmocka_unit_test(expiry_counts_from_the_last_confirmation_also_across_restarts),
+		cmocka_unit_test(what_is_kept_back_confirms_nothing_and_the_other_primaries_are_asked),
+		cmocka_unit_test(what_is_kept_back_after_a_forced_fetch_is_not_fetched_from_the_next),
+		cmocka_unit_test(a_first_version_that_is_kept_back_is_tried_again_ever_more_rarely),
+		cmocka_unit_test(what_we_cannot_store_is_not_asked_of_the_next_primary),
+		cmocka_unit_test(the_source_of_a_notify_is_asked_first),
+		cmocka_unit_test(a_round_that_was_stopped_begins_again_at_once),
+		cmocka_unit_test(frozen_nothing_is_due_but_expiry_goes_on),
+		cmocka_unit_test(a_primary_that_a_reload_took_away_is_not_asked),
 		cmocka_unit_test(timers_are_clamped),
 		cmocka_unit_test(events_that_make_no_sense_are_counted_and_change_nothing),
 	};
