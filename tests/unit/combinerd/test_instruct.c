@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "cmb_build.h"
+#include "update_text.h"
 
 #include <msproto/msg/msopt.h>
 
@@ -41,49 +42,6 @@ static void end(struct fixture *f)
 	msp_free(f);
 }
 
-/*
- * Lines: "[prereq] yx NAME TYPE", "nx NAME TYPE", "eq RR", "add RR", "del NAME TYPE", "delrr RR"; TYPE ANY = the name.
- */
-static void put_line(struct msp_msgw *w, const char *line, size_t len)
-{
-	char verb[8], name[300], type[32], text[1024];
-	struct msp_buf rdata;
-	struct msp_why why = { "" };
-	uint16_t number = MSP_TYPE_ANY;
-	struct msp_rr rr = { 0 };
-	const char *rest;
-
-	snprintf(text, sizeof(text), "%.*s", (int)len, line);
-	msp_buf_init(&rdata, MSP_RDATA_MAX);
-	assert_int_equal(sscanf(text, "%7s %299s %31s", verb, name, type), 3);
-	rest = text + strlen(verb) + 1;
-	if (strcmp(verb, "add") == 0 || strcmp(verb, "eq") == 0 || strcmp(verb, "delrr") == 0) {
-		if (msp_rr_scan(msp_span_str(rest), NULL, NULL, 0, &rdata, &rr, &why) != MSP_OK)
-			fail_msg("%s: %s", rest, why.text);
-	} else if (strcmp(type, "ANY") != 0) {
-		T_OK(msp_type_from_text(msp_span_str(type), NULL, &number));
-	}
-	if (rr.owner.len == 0)
-		rr.owner = t_name(name);
-	if (strcmp(verb, "yx") == 0)
-		msp_updw_prereq(w, number == MSP_TYPE_ANY ? MSP_PREREQ_NAME_IN_USE : MSP_PREREQ_RRSET_EXISTS, &rr.owner,
-				number, rr.rdata);
-	else if (strcmp(verb, "nx") == 0)
-		msp_updw_prereq(w, number == MSP_TYPE_ANY ? MSP_PREREQ_NAME_UNUSED : MSP_PREREQ_RRSET_ABSENT, &rr.owner,
-				number, rr.rdata);
-	else if (strcmp(verb, "eq") == 0)
-		msp_updw_prereq(w, MSP_PREREQ_RRSET_EQUALS, &rr.owner, rr.type, rr.rdata);
-	else if (strcmp(verb, "add") == 0)
-		msp_updw_add(w, &rr.owner, rr.type, rr.ttl, rr.rdata);
-	else if (strcmp(verb, "delrr") == 0)
-		msp_updw_del_rr(w, &rr.owner, rr.type, rr.rdata);
-	else if (number == MSP_TYPE_ANY)
-		msp_updw_del_name(w, &rr.owner);
-	else
-		msp_updw_del_rrset(w, &rr.owner, number);
-	msp_buf_fini(&rdata);
-}
-
 static enum msp_err instruct(struct fixture *f, const char *lines)
 {
 	struct cmb_instruct in = {
@@ -99,7 +57,7 @@ static enum msp_err instruct(struct fixture *f, const char *lines)
 	while (*lines != '\0') {
 		size_t len = strcspn(lines, "\n");
 
-		put_line(&w, lines, len);
+		t_update_line(&w, lines, len);
 		lines += len + (lines[len] == '\n');
 	}
 	if (msp_name_is_set(&f->originator)) {
@@ -513,8 +471,8 @@ static void held_state_is_never_touched_even_when_memory_runs_out(void **state)
 		enum msp_err err;
 
 		msp_updw_init(&w, f->mem, sizeof(f->mem), 1, &f->rules.zone);
-		put_line(&w, "add " Z "10 DNSKEY " KEY_B, strlen("add " Z "10 DNSKEY " KEY_B));
-		put_line(&w, "add " Z "10 NS ns.x.test.", strlen("add " Z "10 NS ns.x.test."));
+		t_update_line(&w, "add " Z "10 DNSKEY " KEY_B, strlen("add " Z "10 DNSKEY " KEY_B));
+		t_update_line(&w, "add " Z "10 NS ns.x.test.", strlen("add " Z "10 NS ns.x.test."));
 		T_OK(msp_msgw_finish(&w, &raw));
 		T_OK(msp_msg_parse(raw, &scratch, &m, NULL));
 		in.msg = &m;
