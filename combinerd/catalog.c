@@ -18,6 +18,7 @@
 #define LOOK_MAX     5000
 #define REMOVE_MAX   100
 #define REFUSALS_LOG 20 /* lines in one pass */
+#define AGAIN_MS     1000
 
 enum phase { IDLE, READ, ADD, REMOVE };
 
@@ -27,6 +28,7 @@ struct cmb_catalog {
 	struct msp_name zone;
 	enum phase phase;
 	bool is_due;     /* something has changed: another pass */
+	bool is_stalled; /* the pass could not go on, for want of something: once more, later */
 	bool is_leaving; /* no longer configured: its members go, and then itself */
 	uint64_t pass;
 	struct cmb_snap *snap; /* READ */
@@ -97,7 +99,7 @@ static void end_pass(struct cmb_catalog *c)
 	c->phase = IDLE;
 }
 
-static void stop_broken(struct cmb_catalog *c, const struct msp_why *why)
+static void stop_broken(struct cmb_catalog *c, enum msp_err err, const struct msp_why *why)
 {
 	struct cmb_hosted *h = cmb_shell_find(c->app, &c->zone);
 
@@ -105,6 +107,9 @@ static void stop_broken(struct cmb_catalog *c, const struct msp_why *why)
 		MSP_F_STR("why", why->text), MSP_F_STR("effect", "its members stay as they are"));
 	if (h != NULL)
 		cmb_hosted_set_trouble(h, why);
+	if (h != NULL && err == MSP_ECORRUPT)
+		cmb_hosted_damaged(h);
+	c->is_stalled = err != MSP_EFORMAT && err != MSP_ELIMIT && err != MSP_ECORRUPT;
 	end_pass(c);
 }
 
@@ -123,8 +128,10 @@ static void begin(struct cmb_catalog *c)
 		c->phase = REMOVE;
 		return;
 	}
-	if (z == NULL || z->owner == NULL)
-		return; /* not transferred yet */
+	if (z == NULL || z->owner == NULL) {
+		c->is_stalled = h != NULL && h->has_head;
+		return; /* not transferred yet, or not to be had just now */
+	}
 	cmb_members_init(&c->members, &c->zone, (size_t)c->app->conf->zones_max);
 	c->pages_wanted = z->owner->pages;
 	err = cmb_snap_open(c->app->pages, z->owner->gen, &c->snap);
@@ -132,7 +139,7 @@ static void begin(struct cmb_catalog *c)
 	if (err == MSP_OK)
 		return;
 	(void)msp_fail(&why, err, "reading the catalog: %s", msp_err_text(err));
-	stop_broken(c, &why);
+	stop_broken(c, err, &why);
 }
 
 static enum msp_err read_page(struct cmb_catalog *c, struct msp_span page, struct msp_why *why)
@@ -182,7 +189,7 @@ static void read_some(struct cmb_catalog *c)
 	}
 	if (why.text[0] == '\0')
 		(void)msp_fail(&why, err, "%s", msp_err_text(err));
-	stop_broken(c, &why);
+	stop_broken(c, err, &why);
 }
 
 /* --- adding and changing ------------------------------------------------------------------------------------------ */
@@ -381,12 +388,26 @@ static bool step_one(struct cmb_catalogs *all)
 	return false;
 }
 
+static bool wake_stalled(struct cmb_catalogs *all)
+{
+	bool any = false;
+
+	for (struct cmb_catalog *c = all->first; c != NULL; c = c->next) {
+		any = any || c->is_stalled;
+		c->is_due = c->is_due || c->is_stalled;
+		c->is_stalled = false;
+	}
+	return any;
+}
+
 static void go_on(void *arg)
 {
 	struct cmb_catalogs *all = arg;
 
 	if (step_one(all))
 		msp_timer_start(all->timer, 0);
+	else if (wake_stalled(all))
+		msp_timer_start(all->timer, AGAIN_MS);
 }
 
 static enum msp_err open_one(struct cmb_app *app, const struct msp_name *zone)
@@ -445,6 +466,8 @@ enum msp_err cmb_catalogs_open(struct cmb_app *app, struct msp_why *why)
 		return msp_fail(why, err, "catalogs: %s", msp_err_text(err));
 	while (step_one(app->catalogs)) {
 	}
+	if (wake_stalled(app->catalogs))
+		msp_timer_start(app->catalogs->timer, AGAIN_MS);
 	cmb_commits_flush(app);
 	return MSP_OK;
 }

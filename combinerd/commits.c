@@ -109,15 +109,17 @@ static void adopt(struct cmb_hosted *h, const struct cmb_head *head)
 	h->head = *head;
 	h->has_head = true;
 	h->is_committing = false;
-	h->is_dirty = h->zone->contrib.number != head->instructions;
+	h->is_dirty = cmb_zone_is_behind(h->zone); /* of instructions and settings that came meanwhile */
 	if (c == NULL) {
 		start_quiet_time(h);
 		return;
 	}
-	h->is_damaged = h->was_expired = false;
+	h->has_refused = h->was_expired = false;
 	h->last_ok = head->confirmed;
 	cmb_hosted_set_trouble(h, NULL);
 	cmb_hosted_hold(h);
+	h->is_damaged = h->is_damaged && c->edit != NULL; /* differences leave most pages as they were */
+	h->refresh.is_held = !h->is_damaged;
 }
 
 static void finish(struct cmb_hosted *h)
@@ -228,7 +230,7 @@ static enum msp_err commit(struct cmb_app *app, struct cmb_hosted *const *h, str
  * changes nothing, makes sure of it; when even that fails, what is in memory is not what is on disk. */
 static enum msp_err look_after(struct cmb_hosted *h, const struct cmb_change *change, enum msp_err err, bool *lost)
 {
-	struct cmb_confirmed c = { &h->name, change->head.confirmed };
+	struct cmb_confirmed c = { &h->name, change->head.confirmed, change->head.instructions, change->head.rules };
 	struct cmb_head found;
 
 	if (change->zone == NULL || cmb_pages_head(h->app->pages, &h->name, &found) != MSP_OK ||

@@ -30,7 +30,8 @@ static const struct msp_conf_row remote_rows[] = {
 	REMOTE("port", MSP_CONF_PORT, 0, 65535, NULL, addr, NULL, "Its port; absent: 53, with transport tls 853"),
 	REMOTE("source", MSP_CONF_ADDR, 0, 0, NULL, source, NULL, "Local address to speak to it from"),
 	REMOTE("transport", MSP_CONF_ENUM, 0, 0, "dns", transport, msp_conf_transport_words,
-	       "dns: UDP and TCP; tls: SOA and transfers over TLS (RFC 9103), NOTIFY as with dns"),
+	       "dns: UDP and TCP; tls: SOA and transfers over TLS (RFC 9103). "
+	       "NOTIFY is UDP or TCP in any case, and to port 53 where this says 853"),
 	REMOTE("tls", MSP_CONF_STR, 0, 0, NULL, tls, NULL, "Name of an entry of `tls`: how to know it"),
 	REMOTE("tsig-key", MSP_CONF_NAME, 0, 0, NULL, tsig_key, NULL, "Key shared with it"),
 	REMOTE("tsig-key-next", MSP_CONF_NAME, 0, 0, NULL, tsig_key_next, NULL,
@@ -106,7 +107,8 @@ static const struct msp_conf_word zonemd_words[] = {
 		SET(t, "max-size", MSP_CONF_BYTES, 0, 0, "4G", max_octets, "Largest transfer accepted; 0 = any"),      \
 		SET(t, "max-rrset", MSP_CONF_BYTES, 0, 0, "0", max_rrset, "Largest RRset (RDATA) accepted; 0 = any"),  \
 		SET(t, "max-shrink", MSP_CONF_INT, 0, 100, "50", max_shrink,                                           \
-		    "Per cent of a zone's records that may go at once; more waits for an operator; 0 = any"),          \
+		    "Per cent of a zone's records that may go at once; more waits for an operator; 0 = any. "          \
+		    "A zone of less than 10 records waits only when all but its SOA and NS would go"),                 \
 		SET(t, "verifier", MSP_CONF_STRS, 0, 64, NULL, verifier,                                               \
 		    "Program, with its arguments, that reads a new version and says whether it may be served"),        \
 		SET_TIME(t, "verifier-timeout", 1, "10m", verifier_timeout_s, "Longest run of the verifier"),          \
@@ -142,7 +144,9 @@ static const struct msp_conf_row zone_rows[] = {
 };
 static const struct msp_conf_schema zone_schema = { sizeof(struct cmb_conf_zone), zone_rows };
 
-/* --- catalogs ----------------------------------------------------------------------------------------------------- */
+/* --- catalogs
+ * -----------------------------------------------------------------------------------------------------
+ */
 
 static const struct msp_conf_row group_rows[] = { ROW(cmb_conf_group, "group", MSP_CONF_STR, MSP_CONF_REQUIRED, 0, 0,
 						      NULL, group, NULL, NULL, "Value of a member's group property"),
@@ -162,7 +166,9 @@ static const struct msp_conf_row catalog_rows[] = {
 };
 static const struct msp_conf_schema catalog_schema = { sizeof(struct cmb_conf_catalog), catalog_rows };
 
-/* --- the whole ---------------------------------------------------------------------------------------------------- */
+/* --- the whole
+ * ----------------------------------------------------------------------------------------------------
+ */
 
 static const struct msp_conf_row resolver_rows[] = {
 	ROW(cmb_conf_resolver, "trust-anchor-file", MSP_CONF_PATH, 0, 0, 0, NULL, trust_anchor_file, NULL, NULL,
@@ -214,9 +220,9 @@ static const struct msp_conf_row top_rows[] = {
 	TOP_INT("zones-max", ZONES_MAX, "1000000", zones_max, "Zones, members of catalogs included"),
 	TOP("zones-loaded-max", MSP_CONF_INT, 0, 16, ZONES_MAX, "1024", zones_loaded_max, NULL, NULL,
 	    "Zones whose apex is in memory because they were used lately"),
-	TOP_INT("transfers-in-max", 10000, "64", transfers_in_max, "Transfers from primaries at one time"),
+	TOP_INT("transfers-in-max", CMB_TRANSFERS_MAX, "64", transfers_in_max, "Transfers from primaries at one time"),
 	TOP_INT("transfers-in-per-primary-max", 10000, "16", transfers_in_per_primary_max, "Of these from one primary"),
-	TOP_INT("transfers-out-max", 10000, "100", transfers_out_max, "Outgoing transfers at one time"),
+	TOP_INT("transfers-out-max", CMB_TRANSFERS_MAX, "100", transfers_out_max, "Outgoing transfers at one time"),
 	TOP("transfer-out-max", MSP_CONF_SECONDS, 0, 1, DAY_S, "1h", transfer_out_max_s, NULL, NULL,
 	    "Longest outgoing transfer"),
 	TOP("stall-max", MSP_CONF_SECONDS, 0, 1, 3600, "60", stall_s, NULL, NULL,
@@ -273,7 +279,8 @@ const struct msp_conf_tls *cmb_conf_tls_named(const struct cmb_conf *c, const ch
 	return NULL;
 }
 
-/* --- what the schema cannot say ----------------------------------------------------------------------------------- */
+/* --- what the schema cannot say
+ * ----------------------------------------------------------------------------------- */
 
 struct checker {
 	const char *path;

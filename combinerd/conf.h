@@ -9,10 +9,13 @@
 #include <msproto/auth/tsig.h>
 #include <msproto/kit/conf.h>
 
+#define CMB_TRANSFERS_MAX 10000 /* what transfers-in-max and transfers-out-max may say */
+
 struct cmb_conf_remote {        /* a primary or a signer */
 	struct msp_addr addr;   /* default port: 53, with transport tls 853 */
 	struct msp_addr source; /* family NONE: the system chooses */
-	int transport; /* enum msp_conf_transport; "tls": SOA, IXFR and AXFR over TLS. NOTIFY is always UDP or TCP */
+	int transport; /* enum msp_conf_transport; "tls": SOA, IXFR and AXFR over TLS. NOTIFY is always UDP or TCP, and
+			  goes to port 53 where `addr` says 853 */
 	char *tls;     /* name of an entry of `tls` */
 	struct msp_name tsig_key;      /* len 0 = none: only with transport tls, or with unsigned = true */
 	struct msp_name tsig_key_next; /* len 0 = none. During a rollover: accepted too, and used when the other is

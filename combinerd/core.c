@@ -221,6 +221,7 @@ enum msp_err cmb_zone_plan(const struct cmb_zone *z, const struct cmb_news *news
 	v->notes = policy.notes;
 	v->ns_applied = policy.ns_applied;
 	v->instructions = c->number;
+	v->rules = cmb_rules_fingerprint(&z->rules);
 	err = cmb_merge(o, c, &policy, &z->rules, &v->apex, &v->notes);
 	if (err == MSP_OK && news == NULL && z->has_served && o->gen == z->served_gen &&
 	    cmb_apex_equal(&v->apex, &z->served) && zonemd_is_right(z, o, &v->apex)) {
@@ -251,7 +252,7 @@ void cmb_zone_head(const struct cmb_zone *z, const struct cmb_version *v, const 
 				  .expire_s = soa.expire_s,
 				  .ceiling = z->serials.has_ceiling ? z->serials.ceiling : 0,
 				  .instructions = v->instructions,
-				  .rules = cmb_rules_fingerprint(&z->rules),
+				  .rules = v->rules,
 				  .next_seq = z->next_seq + (v->delta != NULL),
 				  .confirmed = confirmed,
 				  .ns_applied = v->ns_applied };
@@ -276,7 +277,7 @@ void cmb_zone_adopt(struct cmb_zone *z, struct cmb_version **version, struct cmb
 	z->has_served = true;
 	z->served_gen = v->gen;
 	z->served_instructions = v->instructions;
-	z->served_rules = cmb_rules_fingerprint(&z->rules);
+	z->served_rules = v->rules;
 	z->served_owner_serial = v->owner_serial;
 	z->next_seq += v->delta != NULL;
 	z->serials.has_out = true;

@@ -18,6 +18,7 @@ struct cmb_version {
 	struct cmb_apex apex; /* with SOA, serial set */
 	uint32_t serial, owner_serial, notes;
 	uint64_t gen, instructions; /* made from these pages and contributions */
+	uint64_t rules; /* fingerprint of the settings it was made with: a reload may come before its commit */
 	bool ns_applied;
 	struct cmb_delta *delta; /* owned; NULL: the history begins anew */
 };

@@ -97,6 +97,15 @@ static bool try_other_key(struct cmb_fetch *f, unsigned rcode)
 	return true;
 }
 
+/* Knot answers for its catalog zones over TCP only. */
+static bool try_tcp(struct cmb_fetch *f, unsigned rcode)
+{
+	if (rcode != MSP_RCODE_REFUSED || f->by_tcp || f->target->tls != NULL)
+		return false;
+	f->by_tcp = true;
+	return true;
+}
+
 static void remember_key(struct cmb_fetch *f)
 {
 	struct cmb_refresh *r = &f->hosted->refresh;
@@ -120,10 +129,11 @@ static void up_to_date(struct cmb_fetch *f)
 	cmb_upstream_step(h, is_asking(h) ? CMB_REV_SAME : CMB_REV_FETCHED);
 }
 
-/* The version that a guard has put aside for an operator. */
+/* The version that a guard has put aside for an operator, or that has been refused. */
 static bool is_kept_back(const struct cmb_hosted *h, uint32_t serial)
 {
-	return h->held != NULL && cmb_apex_serial(&h->held->owner->apex) == serial;
+	return (h->held != NULL && cmb_apex_serial(&h->held->owner->apex) == serial) ||
+	       (h->has_refused && h->refused_serial == serial);
 }
 
 static bool is_ahead(const struct cmb_hosted *h, uint32_t serial)
@@ -181,7 +191,7 @@ static void asked(void *arg, enum msp_err err, struct msp_span answer)
 		err = read_answer(f, answer, &serial, &rcode, &why);
 	msp_tsig_ctx_fini(&f->tsig);
 	memset(&f->tsig, 0, sizeof(f->tsig));
-	if (err != MSP_OK && try_other_key(f, rcode)) {
+	if (err != MSP_OK && (try_other_key(f, rcode) || try_tcp(f, rcode))) {
 		cmb_upstream_go_on(h, CMB_DO_ASK);
 	} else if (err != MSP_OK) {
 		cmb_fetch_fail(f, err, &why);
@@ -198,9 +208,11 @@ enum msp_err cmb_fetch_ask(struct cmb_fetch *f)
 {
 	struct cmb_hosted *h = f->hosted;
 	const struct cmb_conf_remote *to = f->target->conf;
-	struct msp_xchg_params p = {
-		.server = to->addr, .source = to->source, .tls = f->target->tls, .timeout_ms = { ASK_MS_1, ASK_MS_2 }
-	};
+	struct msp_xchg_params p = { .server = to->addr,
+				     .source = to->source,
+				     .transport = f->by_tcp ? MSP_TCP_ONLY : MSP_UDP_THEN_TCP,
+				     .tls = f->target->tls,
+				     .timeout_ms = { ASK_MS_1, ASK_MS_2 } };
 	uint8_t mem[MSP_NAME_MAX + MSP_HEADER_LEN + 4 + MSP_TSIG_RR_MAX];
 	struct msp_msgw w;
 	struct msp_span query;
@@ -259,10 +271,10 @@ static enum msp_err offer(struct cmb_fetch *f)
 	return MSP_OK;
 }
 
-/* An operator may have accepted another version while this one was on its way. */
+/* An operator may have accepted another version while this one was on its way, or pages have turned out damaged. */
 static bool is_base_gone(const struct cmb_hosted *h, const struct cmb_intake *in)
 {
-	return in->edit != NULL && (!h->has_head || h->head.gen != in->base->gen ||
+	return in->edit != NULL && (!h->has_head || h->is_damaged || h->head.gen != in->base->gen ||
 				    h->head.owner_serial != cmb_apex_serial(&in->base->apex));
 }
 
@@ -274,6 +286,8 @@ static enum msp_err take(struct cmb_fetch *f, const struct msp_xfr_result *r, st
 
 	if (!in->has_begun)
 		return msp_fail(why, MSP_EFORMAT, "the answer was no zone");
+	if (h->is_committing) /* what this one is compared with, and applied to, is settled first */
+		cmb_commits_flush(h->app);
 	if (is_base_gone(h, in))
 		return msp_fail(why, MSP_ENOTFOUND, "another version is held by now");
 	if (h->refresh.is_held && !h->refresh.is_forced) {

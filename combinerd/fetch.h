@@ -35,6 +35,7 @@ struct cmb_fetch {
 	size_t primary;                    /* which one target is */
 	enum cmb_method method;
 	bool use_next, tried_other; /* TSIG keys */
+	bool by_tcp;                /* the SOA query: it was refused over UDP */
 	bool is_whole;              /* differences did not fit */
 	bool is_offered;
 	struct msp_xchg *ask;

@@ -251,6 +251,15 @@ struct cmb_zone *cmb_hosted_zone(struct cmb_hosted *h)
 
 /* --- confirmed ---------------------------------------------------------------------------------------------------- */
 
+static void unconfirmed_in(struct cmb_hosted *h)
+{
+	if (h->is_unconfirmed_on_disk || !h->has_head)
+		return;
+	h->is_unconfirmed_on_disk = true;
+	h->unconfirmed_next = h->app->unconfirmed;
+	h->app->unconfirmed = h;
+}
+
 void cmb_hosted_refreshed(struct cmb_hosted *h)
 {
 	h->last_ok = msp_wall_now();
@@ -258,11 +267,18 @@ void cmb_hosted_refreshed(struct cmb_hosted *h)
 	if (h->was_expired)
 		msp_log(h->app->log, MSP_LOG_NOTICE, "zone-unexpired", MSP_F_STR("zone", MSP_NAME(&h->name)));
 	h->was_expired = false;
-	if (h->is_unconfirmed_on_disk || !h->has_head)
-		return;
-	h->is_unconfirmed_on_disk = true;
-	h->unconfirmed_next = h->app->unconfirmed;
-	h->app->unconfirmed = h;
+	unconfirmed_in(h);
+}
+
+/* Else the zone would be behind, and be loaded, at each start. */
+void cmb_hosted_applied(struct cmb_hosted *h)
+{
+	struct cmb_zone *z = h->zone;
+
+	h->is_dirty = false;
+	h->head.instructions = z->served_instructions = z->contrib.number;
+	h->head.rules = z->served_rules = cmb_rules_fingerprint(&z->rules);
+	unconfirmed_in(h);
 }
 
 static void unconfirmed_out(struct cmb_hosted *h)
@@ -293,7 +309,8 @@ bool cmb_hosted_flush_confirmed(struct cmb_app *app)
 		h->unconfirmed_next = NULL;
 		h->is_unconfirmed_on_disk = false;
 		if (h->has_head)
-			c[count++] = (struct cmb_confirmed){ &h->name, h->last_ok };
+			c[count++] =
+				(struct cmb_confirmed){ &h->name, h->last_ok, h->head.instructions, h->head.rules };
 	}
 	err = count > 0 ? cmb_pages_confirm(app->pages, c, count) : MSP_OK;
 	if (err != MSP_OK)
@@ -431,6 +448,9 @@ void cmb_hosted_set_profile(struct cmb_hosted *h, const struct cmb_profile *prof
 	r->primaries = profile->primary_count;
 	r->primary = r->primary < r->primaries ? r->primary : 0;
 	r->no_ixfr = r->key_next = 0;
+	h->has_refused = false; /* another verifier may see it differently */
+	if (h->app->upstream != NULL)
+		cmb_upstream_renew(h);
 	if (h->has_head && r->is_held)
 		cmb_hosted_hold(h);
 	if (r->next.ms != MSP_MONO_NEVER.ms) /* other primaries may have what the old ones had not */

@@ -54,9 +54,11 @@ struct cmb_hosted {
 	struct cmb_trouble *trouble; /* owned; NULL = none */
 	bool is_damaged, was_expired, is_frozen,
 		is_dirty;            /* is_dirty: contributions committed that no version holds yet */
-	bool is_unconfirmed_on_disk; /* last_ok is newer than what is stored: in the app's list */
+	bool is_unconfirmed_on_disk; /* last_ok, or what is applied, is newer than what is stored: in the app's list */
 	struct cmb_hosted *unconfirmed_next;
 	struct msp_mono quiet_until; /* changes before this are gathered (PROTOCOL E.2 step 7) */
+	bool has_refused;        /* the verifier, or our serial, kept the owner's version with this serial from being */
+	uint32_t refused_serial; /* served: it would again, so that it is not fetched again unless somebody asks */
 	uint32_t logged_notes, notes;
 	uint32_t transfers_in, transfers_out, updates, refusals;
 	/* while something happens */
@@ -116,6 +118,8 @@ void cmb_hosted_withdraw(struct cmb_hosted *h);
 void cmb_hosted_offer(struct cmb_hosted *h, struct cmb_candidate **c);
 /** The owner has confirmed the version held. */
 void cmb_hosted_refreshed(struct cmb_hosted *h);
+/** The version served is what instructions and settings of now ask for. The zone is loaded. */
+void cmb_hosted_applied(struct cmb_hosted *h);
 /**
  * Accepted instructions: durable, with their audit entry, when this returns MSP_OK; at once or after the quiet time a
  * version holds them. Takes v->result.

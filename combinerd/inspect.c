@@ -26,7 +26,7 @@
 struct cmb_inspector {
 	struct cmb_app *app;
 	struct cmb_inspect *first; /* all that are not done: those running come first */
-	size_t running;
+	size_t count, running;
 	struct msp_timer *kick;
 };
 
@@ -217,6 +217,7 @@ static void take_out(struct cmb_inspect *i)
 	*at = i->next;
 	i->line = NULL;
 	line->running -= i->is_running;
+	line->count--;
 	if (line->first != NULL) {
 		msp_timer_start(line->kick, 0);
 		return;
@@ -617,9 +618,15 @@ enum msp_err cmb_inspect_start(struct cmb_hosted *h, struct cmb_version *v, cmb_
 	for (at = &i->line->first; *at != NULL;)
 		at = &(*at)->next;
 	*at = i;
+	i->line->count++;
 	msp_timer_start(i->line->kick, 0);
 	*out = i;
 	return MSP_OK;
+}
+
+bool cmb_inspect_has_room(const struct cmb_app *app)
+{
+	return app->inspector == NULL || app->inspector->count < CMB_INSPECT_LINE_MAX;
 }
 
 void cmb_inspect_cancel(struct cmb_inspect **i)

@@ -21,6 +21,12 @@ typedef void cmb_inspect_fn(void *arg, enum msp_err err, const struct msp_why *w
  */
 MSP_CHECKED enum msp_err cmb_inspect_start(struct cmb_hosted *h, struct cmb_version *v, cmb_inspect_fn *done, void *arg,
 					   struct cmb_inspect **out);
+/**
+ * The line is short enough for versions that can wait (of instructions, of changed settings): a version in line keeps
+ * its zone in memory.
+ */
+#define CMB_INSPECT_LINE_MAX 64
+bool cmb_inspect_has_room(const struct cmb_app *app);
 /** When it returns nothing of the version and its pages is looked at any more. */
 void cmb_inspect_cancel(struct cmb_inspect **i);
 /** For people: what it is waiting for. */

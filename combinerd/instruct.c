@@ -15,6 +15,9 @@
 #define ALG_RSASHA512     10          /* we do not verify with it, but signers use it */
 #define TTL_MAX           0x7fffffffu /* RFC 2181 8 */
 #define HOST_NAME_LEN_MIN 3
+#define SET_MAX           256 /* records of one set at any point of an UPDATE: more would only cost time */
+
+static const char contents_rule[] = "E.4 fence 5: contents of a contribution";
 
 struct work {
 	const struct cmb_instruct *in;
@@ -172,6 +175,8 @@ static enum msp_err check_prereq(struct work *w, const struct msp_rr *rr, struct
 		if (err != MSP_OK)
 			return err;
 	}
+	if (wanted[slot]->count == SET_MAX) /* no set is as large */
+		return unmet(w, MSP_RCODE_NXRRSET, rr);
 	return msp_rrset_add(wanted[slot], rr->rdata);
 }
 
@@ -232,6 +237,10 @@ static enum msp_err apply_rr(struct work *w, const struct msp_rr *rr)
 		if (err == MSP_OK) {
 			set->ttl = rr->ttl; /* RFC 2136 3.4.2.2: the latest TTL is the RRset's */
 			err = msp_rrset_add(set, rr->rdata);
+		}
+		if (err == MSP_OK && set->count > SET_MAX) {
+			(void)msp_fail(&w->v->why, MSP_ELIMIT, "over %d %s records", SET_MAX, MSP_TYPE(rr->type));
+			err = refuse_std(w, MSP_RCODE_REFUSED, contents_rule, MSP_EDE_INVALID_DATA);
 		}
 	}
 	if (err != MSP_OK) {
@@ -372,7 +381,6 @@ static size_t count_max(enum cmb_slot slot)
 static enum msp_err check_set(struct work *w, enum cmb_slot slot, const struct msp_rrset *before,
 			      const struct msp_rrset *after)
 {
-	static const char rule[] = "E.4 fence 5: contents of a contribution";
 	struct msp_rrset *sum = NULL;
 	enum msp_err err;
 	bool deletes = false, is_good = false;
@@ -381,7 +389,7 @@ static enum msp_err check_set(struct work *w, enum cmb_slot slot, const struct m
 		if (before != NULL && msp_rrset_has(before, after->rdata[i]))
 			continue;
 		if (cmb_contribution_check(slot, after->rdata[i], &w->v->why) != MSP_OK)
-			return refuse_std(w, MSP_RCODE_REFUSED, rule, MSP_EDE_INVALID_DATA);
+			return refuse_std(w, MSP_RCODE_REFUSED, contents_rule, MSP_EDE_INVALID_DATA);
 	}
 	err = cmb_contrib_union(&w->next, slot, &sum);
 	if (err != MSP_OK || sum == NULL)
@@ -397,7 +405,7 @@ static enum msp_err check_set(struct work *w, enum cmb_slot slot, const struct m
 	else
 		is_good = true;
 	msp_rrset_free(&sum);
-	return is_good ? MSP_OK : refuse_std(w, MSP_RCODE_REFUSED, rule, MSP_EDE_INVALID_DATA);
+	return is_good ? MSP_OK : refuse_std(w, MSP_RCODE_REFUSED, contents_rule, MSP_EDE_INVALID_DATA);
 }
 
 /* Something is added: are we to accept that of this provider, for this zone, now? */

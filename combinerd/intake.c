@@ -215,6 +215,7 @@ void cmb_intake_close(struct cmb_intake **intake)
 	msp_buf_fini(&in->del);
 	msp_buf_fini(&in->add);
 	once_fini(&in->once);
+	msp_free(in->as_is.scratch);
 	msp_free(in);
 }
 
@@ -294,25 +295,122 @@ static enum msp_err take_apex(struct cmb_intake *in, const struct msp_rr *rr, bo
 	return rr->type == in->numbers->type_hsync ? add_hsync(in->owner, rr) : MSP_OK;
 }
 
+static enum msp_err add_record(struct cmb_intake *in, const struct msp_rr *rr)
+{
+	enum msp_err err = cmb_build_add(in->build, rr);
+
+	return err == MSP_ELIMIT ? too_large(in, rr) : err;
+}
+
+/* --- messages that are pages as they are ---------------------------------------------------------------------------
+ *
+ * Primaries send messages of about the size of a page: most of a large zone need not be packed again. Every record is
+ * looked at all the same, and at the first one that has no place in the page, or another one than it was sent in, those
+ * before it in the message are read once more and added one by one.
+ */
+
+static size_t answer_end(const struct msp_msg *m)
+{
+	return m->section_at[MSP_SEC_AUTHORITY];
+}
+
+static bool is_page(const struct msp_msg *m)
+{
+	return m->count[MSP_SEC_QUESTION] == 0 && m->count[MSP_SEC_ANSWER] > 0 && m->count[MSP_SEC_AUTHORITY] == 0 &&
+	       answer_end(m) >= CMB_PAGE_WORTH && answer_end(m) <= CMB_PAGE_TARGET;
+}
+
+/* Pages have names compressed in the types where we do (PROTOCOL A.0); RFC 1035 allows it in some more. */
+static bool is_as_written(uint16_t type)
+{
+	const struct msp_type_row *row = msp_type_row(type);
+
+	return row == NULL || !row->comp_read || row->comp_write;
+}
+
+/* The message is no page. */
+static enum msp_err add_taken(struct cmb_intake *in)
+{
+	struct cmb_as_is *a = &in->as_is;
+	struct msp_msg_it it;
+	struct msp_rr rr;
+	enum msp_err err = MSP_OK;
+
+	if (a->msg == NULL)
+		return MSP_OK;
+	if (a->scratch == NULL)
+		a->scratch = msp_alloc(1, sizeof(*a->scratch));
+	if (a->scratch == NULL)
+		return MSP_ENOMEM;
+	msp_msg_it_init(&it, a->msg, MSP_SEC_ANSWER, a->scratch);
+	a->msg = NULL;
+	if (a->taken > 0)
+		cmb_build_retract(in->build);
+	while (err == MSP_OK && a->taken > 0 && msp_msg_next(&it, &rr)) {
+		if (!msp_name_is_under(&rr.owner, &in->zone)) /* was not given to us */
+			continue;
+		err = add_record(in, &rr);
+		a->taken--;
+	}
+	return err;
+}
+
+/* False: add it; what came before it in the message was added. */
+static enum msp_err take_as_is(struct cmb_intake *in, const struct msp_rr *rr, bool *is_taken)
+{
+	struct cmb_as_is *a = &in->as_is;
+	enum msp_err err = MSP_OK;
+
+	*is_taken = a->msg != NULL && is_as_written(rr->type);
+	if (*is_taken)
+		err = cmb_build_follows(in->build, &rr->owner, a->taken == 0, is_taken);
+	if (err != MSP_OK)
+		return err;
+	if (!*is_taken)
+		return add_taken(in);
+	a->taken++;
+	return MSP_OK;
+}
+
+static enum msp_err take_message(void *arg, const struct msp_msg *m, bool is_over)
+{
+	struct cmb_intake *in = arg;
+	struct cmb_as_is *a = &in->as_is;
+
+	if (!is_over) {
+		a->msg = in->build != NULL && is_page(m) ? m : NULL;
+		a->taken = 0;
+		return MSP_OK;
+	}
+	if (a->msg == NULL || a->taken < m->count[MSP_SEC_ANSWER])
+		return add_taken(in);
+	a->msg = NULL;
+	return cmb_build_add_page(in->build, msp_span(m->raw.ptr, answer_end(m)), a->taken);
+}
+
 static enum msp_err take_record(void *arg, const struct msp_rr *rr)
 {
 	struct cmb_intake *in = arg;
-	bool is_new = false, is_apart = false;
+	bool is_new = false, is_apart = false, is_taken = false;
 	enum msp_err err = once(&in->once, rr, &is_new);
 
 	if (err == MSP_ELIMIT) {
 		in->is_final = true;
 		return msp_fail(&in->why, err, "%.150s: too many records at one name", MSP_NAME(&rr->owner));
 	}
-	if (err != MSP_OK || !is_new)
+	if (err != MSP_OK)
 		return err;
+	if (!is_new)
+		return add_taken(in);
 	err = guard(in, rr);
 	if (err == MSP_OK && is_same_name(&rr->owner, &in->zone))
 		err = take_apex(in, rr, &is_apart);
-	if (err != MSP_OK || is_apart)
+	if (err != MSP_OK)
 		return err;
-	err = cmb_build_add(in->build, rr);
-	return err == MSP_ELIMIT ? too_large(in, rr) : err;
+	if (is_apart)
+		return add_taken(in);
+	err = take_as_is(in, rr, &is_taken);
+	return err == MSP_OK && !is_taken ? add_record(in, rr) : err;
 }
 
 /* --- differences -------------------------------------------------------------------------------------------------- */
@@ -371,8 +469,8 @@ static enum msp_err change_apex(struct cmb_intake *in, bool is_add, const struct
 		if (err == MSP_OK && is_add)
 			err = add_hsync(o, rr);
 	} else if (says_signed(rr)) {
-		*(is_add ? &in->is_sig_added : &in->is_sig_deleted) = true;
-		o->is_signed = o->is_signed || is_add;
+		in->sigs_more += is_add ? 1 : -1;
+		o->is_signed = in->base->is_signed || in->sigs_more > 0;
 	}
 	return err;
 }
@@ -421,7 +519,7 @@ static enum msp_err take_change(void *arg, bool is_add, const struct msp_rr *rr)
 }
 
 const struct msp_xfrin_ops cmb_intake_ops = {
-	.begin = take_begin, .record = take_record, .delta = take_delta, .change = take_change
+	.begin = take_begin, .record = take_record, .delta = take_delta, .change = take_change, .message = take_message
 };
 
 /* --- the end ------------------------------------------------------------------------------------------------------ */
@@ -431,7 +529,7 @@ static enum msp_err finish_differences(struct cmb_intake *in)
 	enum msp_err err;
 
 	/* Whether others are left is not known here. */
-	if (in->is_sig_deleted && !in->is_sig_added)
+	if (in->sigs_more < 0)
 		return msp_fail(&in->why, MSP_EREFUSED,
 				"IXFR deletes signatures of the apex: whether the zone is "
 				"still signed shows in the whole of it");

@@ -26,6 +26,13 @@ struct cmb_once {
 	size_t table_size;
 };
 
+/** A message that becomes a page as it is, if all of its records belong into the pages. */
+struct cmb_as_is {
+	const struct msp_msg *msg;      /* borrowed while it is fed; NULL: its records are added one by one */
+	uint16_t taken;                 /* records that were looked at */
+	struct msp_rr_scratch *scratch; /* owned; NULL until a message turns out to be no page */
+};
+
 struct cmb_intake {
 	struct cmb_pages *pages;           /* borrowed */
 	const struct msp_numbers *numbers; /* borrowed */
@@ -38,9 +45,10 @@ struct cmb_intake {
 	struct cmb_edit *edit;   /* owned; or NULL */
 	struct msp_buf del, add; /* owned: net difference, with edit */
 	struct cmb_once once;
+	struct cmb_as_is as_is;
 	uint32_t serial; /* of the version that comes in, since it began */
 	bool has_begun, ttl_differs;
-	bool is_sig_added, is_sig_deleted; /* differences: apex RRSIGs that say whether the zone is signed */
+	int64_t sigs_more; /* differences: apex RRSIGs that say whether the zone is signed, added less deleted ones */
 	/** The zone itself is at fault: no other way to transfer it helps. */
 	bool is_final;
 	struct msp_why why; /* of the error that stopped it; empty when it was none of ours */

@@ -66,10 +66,11 @@ void cmb_record_fini(struct cmb_record *r);
 /** All of it. @return MSP_OK, MSP_ENOTFOUND, MSP_ECORRUPT */
 MSP_CHECKED enum msp_err cmb_pages_load(struct cmb_pages *p, const struct msp_name *zone, struct cmb_record *out,
 					struct msp_why *why);
-/** Note that zones were confirmed, without a new version: one transaction for all. */
+/** Note that zones were confirmed, and what their versions hold, without a new version: one transaction for all. */
 struct cmb_confirmed {
 	const struct msp_name *zone;
 	struct msp_wall at;
+	uint64_t instructions, rules; /* as in struct cmb_head */
 };
 MSP_CHECKED enum msp_err cmb_pages_confirm(struct cmb_pages *p, const struct cmb_confirmed *zones, size_t count);
 /** Forget the zone, its record and history; its pages become garbage. */
@@ -100,6 +101,18 @@ struct cmb_build;
 MSP_CHECKED enum msp_err cmb_build_new(struct cmb_pages *p, struct cmb_build **out);
 /** @return MSP_OK; MSP_ELIMIT: the record is too large for a message with TSIG; MSP_ENOSPACE, MSP_EIO. */
 MSP_CHECKED enum msp_err cmb_build_add(struct cmb_build *b, const struct msp_rr *rr);
+/**
+ * A message that was received can be a page as it is: nothing but the header needs to be written anew. What is asked of
+ * it is asked of every page: no question, records of this zone's pages only and in an order that cmb_build_follows has
+ * agreed to, from the first to the last, and at most CMB_PAGE_TARGET octets.
+ */
+#define CMB_PAGE_WORTH (CMB_PAGE_TARGET / 2) /* octets: below this a page of our own is better */
+/** The next record of such a message. False: it cannot be one page. Then cmb_build_retract, and add its records. */
+MSP_CHECKED enum msp_err cmb_build_follows(struct cmb_build *b, const struct msp_name *owner, bool is_first,
+					   bool *follows);
+void cmb_build_retract(struct cmb_build *b);
+/** @param msg header and `count` records, nothing else */
+MSP_CHECKED enum msp_err cmb_build_add_page(struct cmb_build *b, struct msp_span msg, uint16_t count);
 /**
  * No more records. Fills in gen, layout, pages, records and octets of `owner`. With to_disk everything can be read by a
  * snapshot from now on; without it the last pages may wait for cmb_pages_commit (small zones need one transaction).

@@ -4,7 +4,9 @@
 
 #include <msproto/base/mem.h>
 
-#define BATCH_MAX  (1u << 20) /* octets of pages gathered before they go to disk in one transaction */
+#include <malloc.h>
+
+#define BATCH_MAX  (2u << 20) /* octets of pages gathered before they go to disk in one transaction */
 #define BATCH_HEAD 12         /* octets before each page of a batch: number, length */
 
 struct cmb_build {
@@ -15,7 +17,8 @@ struct cmb_build {
 	uint32_t pages;
 	struct cmb_layout layout;
 	bool is_on_disk, is_committed;
-	struct msp_name last; /* owner of the record before; len 0 = there was none */
+	struct msp_name last;  /* owner of the record before; len 0 = there was none */
+	struct msp_name first; /* owner of the first record of a message that may become a page */
 	struct cmb_pagew w;
 	struct msp_buf batch; /* owned: finished pages that are not on disk yet */
 	uint8_t *mem, *big;   /* owned: where pages are written; big: for records larger than a page, or NULL */
@@ -132,25 +135,36 @@ static enum msp_err flush_batch(struct cmb_build *b)
 	return err;
 }
 
-static enum msp_err end_page(struct cmb_build *b)
+/* A finished page, in two parts. */
+static enum msp_err put_page(struct cmb_build *b, struct msp_span head, struct msp_span rest)
 {
-	struct msp_span msg = cmb_pagew_end(&b->w);
-	uint8_t head[BATCH_HEAD];
+	uint8_t place[BATCH_HEAD];
+	size_t len = head.len + rest.len;
 	struct msp_wr wr;
 
-	if (msg.len == 0)
-		return MSP_OK;
-	msp_wr_init(&wr, head, sizeof(head));
+	msp_wr_init(&wr, place, sizeof(place));
 	msp_wr_u64(&wr, b->number);
-	msp_wr_u32(&wr, (uint32_t)msg.len);
+	msp_wr_u32(&wr, (uint32_t)len);
 	msp_buf_add_span(&b->batch, msp_wr_span(&wr));
-	msp_buf_add_span(&b->batch, msg);
-	b->octets += msg.len;
+	msp_buf_add_span(&b->batch, head);
+	msp_buf_add_span(&b->batch, rest);
+	b->octets += len;
 	b->number += CMB_PAGE_GAP;
-	begin_page(b);
 	if (++b->pages == UINT32_MAX)
 		return MSP_ELIMIT;
 	return b->batch.len >= BATCH_MAX ? flush_batch(b) : b->batch.err;
+}
+
+static enum msp_err end_page(struct cmb_build *b)
+{
+	struct msp_span msg = cmb_pagew_end(&b->w);
+	enum msp_err err;
+
+	if (msg.len == 0)
+		return MSP_OK;
+	err = put_page(b, msg, msp_span(NULL, 0));
+	begin_page(b);
+	return err;
 }
 
 static enum msp_err begin_run(struct cmb_build *b)
@@ -168,6 +182,12 @@ static enum msp_err begin_run(struct cmb_build *b)
 	return err;
 }
 
+static void copy_name(struct msp_name *to, const struct msp_name *from)
+{
+	to->len = from->len;
+	memcpy(to->oct, from->oct, from->len);
+}
+
 static enum msp_err note_order(struct cmb_build *b, const struct msp_name *owner)
 {
 	enum msp_err err = MSP_OK;
@@ -176,8 +196,7 @@ static enum msp_err note_order(struct cmb_build *b, const struct msp_name *owner
 		return MSP_OK;
 	if (b->last.len == 0 || cmb_name_order(owner, &b->last) < 0)
 		err = begin_run(b);
-	b->last.len = owner->len;
-	memcpy(b->last.oct, owner->oct, owner->len);
+	copy_name(&b->last, owner);
 	return err;
 }
 
@@ -214,6 +233,40 @@ enum msp_err cmb_build_add(struct cmb_build *b, const struct msp_rr *rr)
 	return err;
 }
 
+enum msp_err cmb_build_follows(struct cmb_build *b, const struct msp_name *owner, bool is_first, bool *follows)
+{
+	*follows = true;
+	if (is_first) {
+		copy_name(&b->first, owner);
+		return note_order(b, owner);
+	}
+	if (b->layout.is_unordered || msp_name_same(owner, &b->last))
+		return MSP_OK;
+	*follows = cmb_name_order(owner, &b->last) >= 0;
+	if (*follows)
+		copy_name(&b->last, owner);
+	return MSP_OK;
+}
+
+void cmb_build_retract(struct cmb_build *b)
+{
+	copy_name(&b->last, &b->first);
+}
+
+enum msp_err cmb_build_add_page(struct cmb_build *b, struct msp_span msg, uint16_t count)
+{
+	uint8_t header[MSP_HEADER_LEN];
+	enum msp_err err = end_page(b);
+	struct cmb_pagew w;
+
+	if (err != MSP_OK)
+		return err;
+	cmb_pagew_begin(&w, header, sizeof(header));
+	w.count = count;
+	b->records += count;
+	return put_page(b, cmb_pagew_end(&w), msp_span(msg.ptr + MSP_HEADER_LEN, msg.len - MSP_HEADER_LEN));
+}
+
 static void free_mem(struct cmb_build *b)
 {
 	msp_free(b->mem);
@@ -239,6 +292,7 @@ enum msp_err cmb_build_seal(struct cmb_build *b, struct cmb_owner *owner, bool t
 void cmb_build_free(struct cmb_build **build)
 {
 	struct cmb_build *b = *build, **at;
+	bool is_large;
 
 	*build = NULL;
 	if (b == NULL)
@@ -246,9 +300,12 @@ void cmb_build_free(struct cmb_build **build)
 	for (at = &b->p->builds; *at != b; at = &(*at)->next)
 		;
 	*at = b->next;
+	is_large = b->is_on_disk;
 	if (!b->is_committed && b->is_on_disk)
 		cmb_pages_retire(b->p, b->gen);
 	msp_buf_fini(&b->batch);
 	free_mem(b);
 	msp_free(b);
+	if (is_large)
+		(void)malloc_trim(0); /* several batches, in pieces */
 }

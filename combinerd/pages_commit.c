@@ -217,6 +217,8 @@ static int confirm(MDB_txn *txn, struct cmb_pages *p, void *arg)
 		msp_buf_add_span(&copy, r.owner);
 		msp_buf_add_span(&copy, r.served);
 		r.head.confirmed = c->zone[i].at;
+		r.head.instructions = c->zone[i].instructions;
+		r.head.rules = c->zone[i].rules;
 		rc = copy.err != MSP_OK ? cmb_pages_rc(copy.err)
 					: put_record(txn, p, c->zone[i].zone, &r, msp_buf_span(&copy));
 	}

@@ -133,11 +133,17 @@ static enum cmb_refresh_do finish(struct cmb_refresh *r, int64_t wait_s, struct 
 	return CMB_DO_NOTHING;
 }
 
+/* RFC 1035 3.3.13: what is held is the newest that the primary asked has. */
+static void confirm(struct cmb_refresh *r, struct msp_mono now)
+{
+	if (r->is_held)
+		r->expires = msp_mono_add_ms(now, (int64_t)r->expire_s * 1000);
+}
+
 static enum cmb_refresh_do succeed(struct cmb_refresh *r, struct msp_mono now, struct msp_rand *rand)
 {
 	r->failures = 0;
-	if (r->is_held)
-		r->expires = msp_mono_add_ms(now, (int64_t)r->expire_s * 1000);
+	confirm(r, now);
 	return finish(r, r->refresh_s, now, rand);
 }
 
@@ -207,6 +213,7 @@ enum cmb_refresh_do cmb_refresh_step(struct cmb_refresh *r, enum cmb_refresh_eve
 	case SUCCEED:
 		return succeed(r, now, rand);
 	case LOOK_ON:
+		confirm(r, now); /* whatever the others say, or do not */
 		return r->look_all && r->tried < r->primaries ? next_primary(r) : succeed(r, now, rand);
 	case KEEP_BACK:
 		return keep_back(r, now, rand);

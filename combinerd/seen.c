@@ -47,7 +47,7 @@ bool cmb_seen_identity(struct cmb_app *app, const struct msp_msg *m, uint8_t id[
 	msp_wr_octets(&wr, msp_name_span(&rr.owner));
 	msp_wr_octets(&wr, msp_span(mac.ptr, MAC_LEAST));
 	*len = wr.pos;
-	until->s = (int64_t)time + fudge + 1;
+	until->s = (int64_t)time + (fudge < MSP_TSIG_FUDGE_S ? fudge : MSP_TSIG_FUDGE_S) + 1;
 	return wr.err == MSP_OK;
 }
 

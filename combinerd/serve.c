@@ -61,23 +61,31 @@ static void begin(struct ask *a, struct msp_msgw *w, unsigned rcode, uint16_t fl
 	msp_msgw_respond(w, a->app->out, answer_max(a), &a->m, rcode & 0x0f, flags);
 }
 
-/* OPT only when the request had one (PROTOCOL B.1), then the TSIG. The request ends. */
+/* Only when the request had one (PROTOCOL B.1). */
+static void add_opt(const struct ask *a, struct msp_msgw *w, unsigned rcode, const uint16_t *ede, const char *text)
+{
+	struct msp_optw o;
+
+	if (!a->m.edns.present)
+		return;
+	o = msp_optw_open(w, MSP_EDNS_PAYLOAD, rcode, false);
+	if (ede != NULL)
+		msp_optw_ede(&o, *ede, text != NULL ? text : "");
+	msp_optw_close(&o);
+}
+
+/* The OPT, then the TSIG. The request ends. */
 static void finish(struct ask *a, struct msp_msgw *w, unsigned rcode, const uint16_t *ede, const char *text)
 {
 	struct msp_span msg;
 	size_t len;
 	enum msp_err err;
 
-	if (a->m.edns.present) {
-		struct msp_optw o = msp_optw_open(w, MSP_EDNS_PAYLOAD, rcode, false);
-
-		if (ede != NULL)
-			msp_optw_ede(&o, *ede, text != NULL ? text : "");
-		msp_optw_close(&o);
-	}
+	add_opt(a, w, rcode, ede, text);
 	err = msp_msgw_finish(w, &msg);
 	if (err == MSP_ENOSPACE && !msp_req_is_tcp(a->req)) {
 		begin(a, w, rcode, MSP_FLAG_TC); /* the client comes back over TCP */
+		add_opt(a, w, rcode, NULL, NULL);
 		err = msp_msgw_finish(w, &msg);
 	}
 	len = err == MSP_OK ? msg.len : 0;
@@ -104,13 +112,23 @@ static enum cmb_conf_rule_transport transport_of(const struct msp_req *req)
 	return msp_req_tls(req) != NULL ? CMB_RULE_TLS : CMB_RULE_TCP;
 }
 
+/* A flood does not fill the log: what it was is counted. */
+static bool may_log(const struct ask *a)
+{
+	static const struct msp_addr all = { .family = MSP_FAMILY_NONE };
+	struct msp_mono now = msp_mono_now();
+
+	return msp_bucket_take(a->app->log_budget, msp_req_peer(a->req), now) &&
+	       msp_bucket_take(a->app->log_total, &all, now);
+}
+
 static void log_refusal(struct ask *a, unsigned rcode, const char *rule, const char *why)
 {
 	a->app->stats.refusals++;
 	if (a->hosted != NULL)
 		a->hosted->refusals++;
-	if (!msp_bucket_take(a->app->log_budget, msp_req_peer(a->req), msp_mono_now()))
-		return; /* counted; a flood from one prefix does not fill the log */
+	if (!may_log(a))
+		return;
 	msp_log(a->app->log, MSP_LOG_NOTICE, "refused",
 		MSP_F_STR("zone", a->m.question.name.len ? MSP_NAME(&a->m.question.name) : "-"),
 		MSP_F_STR("peer", MSP_ADDR(msp_req_peer(a->req))),
@@ -235,8 +253,9 @@ static void serve_notify(struct ask *a)
 		return;
 	}
 	a->app->stats.notifies_in++;
-	msp_log(a->app->log, MSP_LOG_INFO, "notify-in", MSP_F_STR("zone", MSP_NAME(&a->hosted->name)),
-		MSP_F_STR("peer", MSP_ADDR(msp_req_peer(a->req))));
+	if (may_log(a)) /* the address may be forged */
+		msp_log(a->app->log, MSP_LOG_INFO, "notify-in", MSP_F_STR("zone", MSP_NAME(&a->hosted->name)),
+			MSP_F_STR("peer", MSP_ADDR(msp_req_peer(a->req))));
 	peer = *msp_req_peer(a->req);
 	begin(a, &w, MSP_RCODE_NOERROR, MSP_FLAG_AA);
 	finish(a, &w, MSP_RCODE_NOERROR, NULL, NULL);

@@ -22,8 +22,10 @@
 #define READERS_SPARE                                                                                                  \
 	1024 /* snapshots beside those of transfers: edits that wait for their commit, inspection, catalogs */
 #define LOG_SOURCES 4096
-#define LOG_PER_S   20 /* refusals logged, for each source prefix */
+#define LOG_PER_S   20 /* lines about what anybody may send, for each source prefix */
 #define LOG_BURST   1000
+#define LOG_ALL     200 /* ... and for all together */
+#define LOG_BURSTS  2000
 
 /** What is done a little at a time. */
 struct cmb_chores {
@@ -148,11 +150,28 @@ static void spread(struct cmb_hosted *h)
 	h->refresh.next = msp_mono_add_ms(now, ms < most ? ms : most);
 }
 
+/* *found is NULL when nothing is kept of the zone; `mem` is for what is not in the map. */
+static enum msp_err find_kept(struct cmb_app *app, const struct msp_name *zone, struct cmb_state_zone *mem,
+			      const struct cmb_state_zone **found)
+{
+	struct msp_name_key k = msp_name_key(zone);
+	enum msp_err err;
+
+	*found = msp_map_get(&app->kept, msp_name_key_span(&k));
+	if (*found != NULL || app->kept_has_all)
+		return MSP_OK;
+	err = cmb_state_get_zone(app->store, zone, mem);
+	if (err == MSP_OK && (mem->instructions != 0 || mem->has_ceiling || mem->is_frozen))
+		*found = mem;
+	return err;
+}
+
 enum msp_err cmb_shell_add(struct cmb_app *app, const struct msp_name *zone, const struct cmb_profile *profile,
 			   struct cmb_hosted **out, struct msp_why *why)
 {
 	struct msp_name_key k = msp_name_key(zone);
-	struct cmb_state_zone *kept;
+	const struct cmb_state_zone *kept = NULL;
+	struct cmb_state_zone mem;
 	struct cmb_hosted *h = NULL;
 	enum msp_err err;
 
@@ -162,7 +181,9 @@ enum msp_err cmb_shell_add(struct cmb_app *app, const struct msp_name *zone, con
 	if (app->by_name.count >= (size_t)app->conf->zones_max)
 		return msp_fail(why, MSP_ELIMIT, "zones-max is reached");
 	forget_at_once(app, zone);
-	kept = msp_map_get(&app->kept, msp_name_key_span(&k));
+	err = find_kept(app, zone, &mem, &kept);
+	if (err != MSP_OK)
+		return msp_fail(why, err, "zone %.150s: its state: %s", MSP_NAME(zone), msp_err_text(err));
 	err = cmb_hosted_new(app, zone, profile, kept, &h, why);
 	if (err == MSP_OK)
 		err = msp_map_put(&app->by_name, msp_name_key_span(&k), h, NULL);
@@ -189,10 +210,10 @@ static void keep_for_later(struct cmb_hosted *h, bool reset)
 		msp_log(app->log, MSP_LOG_WARNING, "state-write-failed", MSP_F_STR("zone", MSP_NAME(&h->name)));
 	else if (reset)
 		*h->kept = (struct cmb_state_zone){ .has_ceiling = h->kept->has_ceiling, .ceiling = h->kept->ceiling };
-	if (msp_map_put(&app->kept, msp_name_key_span(&k), h->kept, &old) != MSP_OK)
-		msp_log(app->log, MSP_LOG_WARNING, "out-of-memory", MSP_F_STR("zone", MSP_NAME(&h->name)));
-	else
+	if (msp_map_put(&app->kept, msp_name_key_span(&k), h->kept, &old) == MSP_OK)
 		h->kept = NULL;
+	else
+		app->kept_has_all = false;
 	msp_free(old);
 }
 
@@ -273,7 +294,7 @@ static enum msp_err load_settings(const char *path, struct cmb_settings **out, s
 	msp_buf_init(&errors, ERRORS_MAX);
 	err = cmb_settings_load(path, out, &errors);
 	if (err != MSP_OK)
-		err = msp_fail(why, err, "%.240s", msp_buf_text(&errors));
+		err = msp_fail(why, err, "%.*s", (int)strcspn(msp_buf_text(&errors), "\n"), msp_buf_text(&errors));
 	msp_buf_fini(&errors);
 	return err;
 }
@@ -306,7 +327,8 @@ static enum msp_err note_kept(void *arg, const struct msp_name *zone, const stru
 		err = all != NULL ? msp_map_put(&app->kept, msp_name_key_span(&k), all, NULL) : MSP_ENOMEM;
 		if (err != MSP_OK) {
 			msp_free(all);
-			return err;
+			app->kept_has_all = app->kept_has_all && err != MSP_ELIMIT;
+			return err == MSP_ELIMIT ? MSP_OK : err;
 		}
 	}
 	if (z->instructions > all->instructions)
@@ -330,7 +352,7 @@ static enum msp_err open_stores(struct cmb_app *app, struct msp_why *why)
 		err = cmb_state_open(path, &app->store, why);
 	if (err == MSP_OK)
 		err = join_path(path, sizeof(path), app->conf->state_dir, "zones.lmdb");
-	pc.readers_max = (unsigned)(app->conf->transfers_out_max + app->conf->transfers_in_max) + READERS_SPARE;
+	pc.readers_max = 2 * CMB_TRANSFERS_MAX + READERS_SPARE; /* a reload may raise what is configured now */
 	if (err == MSP_OK)
 		err = cmb_pages_open(&pc, &app->pages, &anew, why);
 	if (err == MSP_OK && anew)
@@ -338,6 +360,7 @@ static enum msp_err open_stores(struct cmb_app *app, struct msp_why *why)
 			MSP_F_STR("what", "moved aside, zones will be transferred again"));
 	if (err == MSP_OK)
 		err = cmb_seen_load(app);
+	app->kept_has_all = true;
 	return err == MSP_OK ? cmb_state_each_zone(app->store, note_kept, app) : err;
 }
 
@@ -409,6 +432,8 @@ static enum msp_err start(struct cmb_app *app, struct msp_why *why)
 		return err;
 	use_settings(app, settings);
 	err = msp_bucket_new(LOG_SOURCES, LOG_PER_S, LOG_BURST, &app->log_budget);
+	if (err == MSP_OK)
+		err = msp_bucket_new(1, LOG_ALL, LOG_BURSTS, &app->log_total);
 	if (err == MSP_OK)
 		err = open_chores(app);
 	if (err == MSP_OK)
@@ -627,6 +652,7 @@ void cmb_shell_free(void **arg)
 	if (app->pages != NULL)
 		cmb_pages_close(&app->pages);
 	msp_bucket_free(&app->log_budget);
+	msp_bucket_free(&app->log_total);
 	if (app->store != NULL)
 		msp_store_close(&app->store);
 	if (app->chores != NULL)

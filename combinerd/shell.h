@@ -68,6 +68,7 @@ struct cmb_app {
 	struct cmb_metrics *metrics; /* metrics.c; NULL = none */
 	struct msp_map by_name;      /* owned struct cmb_hosted by name key */
 	struct msp_map kept; /* owned struct cmb_state_zone by name key: what is kept of zones that are not here */
+	bool kept_has_all; /* else there were too many of them: the state is asked for those that are not in the map */
 	struct cmb_agenda agenda;
 	struct msp_timer *agenda_timer;
 	struct cmb_hosted *unconfirmed;          /* zones whose last_ok is not on disk yet */
@@ -81,7 +82,8 @@ struct cmb_app {
 	struct cmb_catalogs *catalogs; /* catalog.c */
 	struct msp_timer *house;       /* sweeps */
 	struct msp_rand rand;
-	struct msp_bucket_table *log_budget; /* lines about refusals, for each source prefix */
+	struct msp_bucket_table *log_budget; /* lines about what anybody may send, for each source prefix */
+	struct msp_bucket_table *log_total;  /* ... and for all together: sources are easily forged */
 	struct msp_map seen;                 /* UPDATEs seen */
 	struct cmb_stream *streams;          /* transfers out under way */
 	size_t stream_count;
@@ -156,6 +158,8 @@ void cmb_upstream_event(struct cmb_hosted *h, enum cmb_refresh_event ev);
 /** What cmb_hosted_offer came to: MSP_OK, MSP_EREFUSED (a guard holds it, or the verifier refused it), or why it
  * failed. */
 void cmb_upstream_taken(struct cmb_hosted *h, enum msp_err err, const struct msp_why *why);
+/** Another configuration: a zone in line gets in line where it says. */
+void cmb_upstream_renew(struct cmb_hosted *h);
 /** Stop what is under way for the zone. */
 void cmb_upstream_cancel(struct cmb_hosted *h);
 /** Zones wait for their turn to transfer. */

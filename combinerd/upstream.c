@@ -64,7 +64,7 @@ static void aim(struct cmb_hosted *h, struct cmb_fetch *f)
 	f->primary = primary;
 	f->target = &p->primary[primary];
 	f->use_next = (h->refresh.key_next & cmb_fetch_bit(primary)) != 0;
-	f->tried_other = f->is_whole = false;
+	f->tried_other = f->is_whole = f->by_tcp = false;
 }
 
 static enum msp_err line_up(struct cmb_hosted *h, enum cmb_refresh_do todo, struct msp_why *why)
@@ -76,7 +76,7 @@ static enum msp_err line_up(struct cmb_hosted *h, enum cmb_refresh_do todo, stru
 	bool is_again;
 
 	aim(h, f);
-	is_again = f->is_whole || f->tried_other;
+	is_again = f->is_whole || f->tried_other || f->by_tcp;
 	f->method = choose_method(h, f, todo);
 	addr = &f->target->conf->addr;
 	if (h->refresh.primaries > 1 && cmb_turns_is_silent(&u->turns, addr, now))
@@ -318,6 +318,15 @@ void cmb_upstream_cancel(struct cmb_hosted *h)
 	drop_fetch(h);
 	cmb_refresh_stop(&h->refresh, msp_mono_now());
 	cmb_upstream_pump(h->app->upstream);
+}
+
+/* The line may be that of a primary which is gone for good. */
+void cmb_upstream_renew(struct cmb_hosted *h)
+{
+	if (h->fetch == NULL || h->fetch->turn.state != CMB_TURN_WAITING)
+		return;
+	cmb_upstream_cancel(h);
+	cmb_upstream_event(h, CMB_REV_NOTIFY);
 }
 
 const char *cmb_upstream_text(const struct cmb_hosted *h)

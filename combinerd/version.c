@@ -16,9 +16,20 @@
 
 /* --- inspection --------------------------------------------------------------------------------------------------- */
 
+/* What the owner has under this serial would fare no better the next time. */
+static void note_refused(struct cmb_hosted *h)
+{
+	if (h->candidate == NULL)
+		return;
+	h->has_refused = true;
+	h->refused_serial = cmb_apex_serial(&h->candidate->owner->apex);
+}
+
 static void inspected(void *arg, enum msp_err err, const struct msp_why *why)
 {
 	struct cmb_hosted *h = arg;
+	/* Pages that were there before: of the version served, or those that differences were applied to. */
+	bool are_old = h->has_head && (h->candidate == NULL || h->candidate->edit != NULL);
 
 	h->inspect = NULL;
 	if (err == MSP_OK) {
@@ -26,7 +37,11 @@ static void inspected(void *arg, enum msp_err err, const struct msp_why *why)
 		return;
 	}
 	h->app->stats.refused_versions += err == MSP_EREFUSED;
+	if (err == MSP_EREFUSED)
+		note_refused(h);
 	cmb_commits_give_up(h, err, why);
+	if (err == MSP_ECORRUPT && are_old)
+		cmb_hosted_damaged(h);
 }
 
 /* h->version is planned. */
@@ -137,6 +152,8 @@ void cmb_hosted_offer(struct cmb_hosted *h, struct cmb_candidate **c)
 		err = plan_owner(h, z, &why);
 	if (err == MSP_OK)
 		err = go_on(h, &why);
+	if (err == MSP_ESTALE)
+		note_refused(h);
 	if (err != MSP_OK) {
 		cmb_commits_refuse(h, err, &why);
 		return;
@@ -154,14 +171,15 @@ void cmb_hosted_publish(struct cmb_hosted *h)
 
 	if (!h->is_dirty || !h->has_head || h->is_frozen || h->candidate != NULL || h->version != NULL)
 		return;
-	z = cmb_hosted_zone(h);
+	/* Settings may have changed for a hundred thousand zones: those that wait do so at rest. */
+	z = h->profile->needs_inspection && !cmb_inspect_has_room(h->app) ? NULL : cmb_hosted_zone(h);
 	if (z == NULL || !h->has_head || z->owner == NULL) {
 		h->quiet_until = msp_mono_add_ms(msp_mono_now(), AGAIN_MS);
 		return;
 	}
 	err = cmb_zone_plan(z, NULL, NULL, &h->version, &why);
 	if (err == MSP_OK && h->version == NULL) {
-		h->is_dirty = false; /* the changes cancelled each other, or the settings make no difference */
+		cmb_hosted_applied(h); /* the changes cancelled each other, or the settings make no difference */
 		return;
 	}
 	if (err == MSP_OK)
@@ -179,6 +197,7 @@ static void contrib_changed(struct cmb_hosted *h, struct cmb_contrib *c)
 	struct msp_mono now = msp_mono_now();
 
 	h->kept->instructions = c->number;
+	h->has_refused = false; /* it would be another version */
 	cmb_zone_set_contrib(h->zone, c);
 	h->is_dirty = true;
 	if (!h->has_head)

@@ -331,7 +331,8 @@ static enum msp_err fill(struct cmb_stream *s, struct chunk *c, struct msp_strea
 
 		row_settle(&s->row, has_pages ? s->pages_before : SIZE_MAX);
 		if (has_pages && s->row.at >= s->pages_before) {
-			if (c->pages == CHUNK_PAGES)
+			/* a large apex may have taken of the room that was meant for pages */
+			if (c->pages == CHUNK_PAGES || c->size - c->used < PREFIX_LEN + s->tsig_room)
 				break;
 			err = add_page(s, c, out, now);
 		} else if (s->row.at < s->row.count) {
@@ -489,14 +490,14 @@ static size_t view_octets(const struct cmb_delta_view *v, size_t count)
 }
 
 /* Several versions as one step, where that is shorter. */
-static enum msp_err condense(struct history *y)
+static enum msp_err condense(struct history *y, size_t max)
 {
 	struct cmb_delta_view one;
 	enum msp_err err;
 
-	if (y->count < 2 || y->octets > CONDENSE_MAX)
+	if (y->count < 2 || y->octets > max)
 		return MSP_OK;
-	err = cmb_history_condense(y->view, y->count, CONDENSE_MAX, &y->condensed);
+	err = cmb_history_condense(y->view, y->count, max, &y->condensed);
 	if (err != MSP_OK)
 		return err == MSP_ELIMIT ? MSP_OK : err;
 	one = (struct cmb_delta_view){ .from = y->condensed->from,
@@ -519,7 +520,7 @@ static bool is_longer_than_zone(const struct history *y, const struct cmb_hosted
 	return y->octets > MESSAGE_TARGET && y->octets > h->head.octets;
 }
 
-static enum msp_err history_open(struct cmb_hosted *h, uint32_t serial, struct history *y)
+static enum msp_err history_open(struct cmb_hosted *h, uint32_t serial, size_t condense_max, struct history *y)
 {
 	enum msp_err err = cmb_snap_open(h->app->pages, h->zone->served_gen, &y->snap);
 
@@ -537,7 +538,7 @@ static enum msp_err history_open(struct cmb_hosted *h, uint32_t serial, struct h
 	}
 	y->octets = err == MSP_OK ? view_octets(y->view, y->count) : 0;
 	if (err == MSP_OK)
-		err = condense(y);
+		err = condense(y, condense_max);
 	if (err == MSP_OK && is_longer_than_zone(y, h))
 		err = MSP_ENOTFOUND;
 	if (err != MSP_OK)
@@ -548,7 +549,7 @@ static enum msp_err history_open(struct cmb_hosted *h, uint32_t serial, struct h
 enum msp_err cmb_xfrout_history(struct cmb_hosted *h, uint32_t serial, size_t max, struct msp_buf *out)
 {
 	struct history y = { NULL };
-	enum msp_err err = history_open(h, serial, &y);
+	enum msp_err err = history_open(h, serial, max, &y); /* a datagram must not cause much work */
 
 	if (err == MSP_OK && y.octets > max)
 		err = MSP_ELIMIT;
@@ -593,7 +594,7 @@ enum msp_err cmb_xfrout_ixfr(struct cmb_hosted *h, struct msp_req **req, const s
 {
 	struct history y = { NULL };
 	struct cmb_stream *s = NULL;
-	enum msp_err err = history_open(h, serial, &y);
+	enum msp_err err = history_open(h, serial, CONDENSE_MAX, &y);
 
 	if (err != MSP_OK)
 		return err;

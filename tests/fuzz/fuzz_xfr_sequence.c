@@ -408,7 +408,9 @@ static enum msp_err on_change(void *arg, bool is_add, const struct msp_rr *rr)
 	return MSP_OK;
 }
 
-static const struct msp_xfrin_ops ops = { on_begin, on_record, on_delta, on_change };
+static const struct msp_xfrin_ops ops = {
+	.begin = on_begin, .record = on_record, .delta = on_delta, .change = on_change
+};
 
 /* --- the wire between them ---------------------------------------------------------------------------------------- */
 

@@ -67,7 +67,9 @@ static enum msp_err on_change(void *arg, bool is_add, const struct msp_rr *rr)
 	return note(arg, is_add ? 6 : 7, rr);
 }
 
-static const struct msp_xfrin_ops ops = { on_begin, on_record, on_delta, on_change };
+static const struct msp_xfrin_ops ops = {
+	.begin = on_begin, .record = on_record, .delta = on_delta, .change = on_change
+};
 
 struct input {
 	enum msp_xfr_kind kind;

@@ -459,11 +459,14 @@ static bool is_mac_length(const struct msp_tsig_key *key, size_t len)
 	return len >= least && len <= full;
 }
 
+/* A sender may ask for less tolerance than usual, but not for more: replays are remembered for as long as we accept. */
 static bool is_in_time(const struct tsig *t, struct msp_wall now)
 {
-	int64_t diff = now.s - (int64_t)t->time_s;
+	int64_t diff = now.s - (int64_t)t->time_s, fudge = t->fudge_s;
 
-	return diff <= t->fudge_s && -diff <= t->fudge_s;
+	if (fudge > MSP_TSIG_FUDGE_S)
+		fudge = MSP_TSIG_FUDGE_S;
+	return diff <= fudge && -diff <= fudge;
 }
 
 /* Finishes *run, into which prior MAC and earlier messages went, with m; compares what the sender sent of the MAC. */

@@ -9,9 +9,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#define WRITE_MAX MSP_LOG_LINE_MAX /* octets of a line as written; POSIX makes writes up to PIPE_BUF to a pipe whole   \
-				    */
-#define PREFIX_MAX 32              /* of which for priority, time stamp and newline */
+/* POSIX makes writes up to PIPE_BUF to a pipe whole. */
+#define WRITE_MAX  MSP_LOG_LINE_MAX
+#define PREFIX_MAX 32 /* of which for priority, time stamp and newline */
 #define LINE_MAX_  (WRITE_MAX - PREFIX_MAX)
 #define OCTETS_MAX 64 /* octets of a MSP_FIELD_OCTETS that are printed */
 

@@ -50,6 +50,11 @@ static enum msp_err call_delta(struct msp_xfrin *x, bool is_add, const struct ms
 	return x->ops->delta != NULL ? x->ops->delta(x->arg, is_add, soa) : MSP_OK;
 }
 
+static enum msp_err call_message(struct msp_xfrin *x, const struct msp_msg *m, bool is_over)
+{
+	return x->ops->message != NULL ? x->ops->message(x->arg, m, is_over) : MSP_OK;
+}
+
 static bool is_first_soa(const struct msp_xfrin *x, const struct msp_rr *soa)
 {
 	return msp_rdata_equal(MSP_TYPE_SOA, soa->rdata, x->first_soa.rdata);
@@ -288,7 +293,11 @@ static enum msp_err feed(struct msp_xfrin *x, const struct msp_msg *m, enum msp_
 	if (err == MSP_OK)
 		err = check_rest(x, m, why);
 	if (err == MSP_OK)
+		err = call_message(x, m, false);
+	if (err == MSP_OK)
 		err = take_answer(x, m, state, why);
+	if (err == MSP_OK)
+		err = call_message(x, m, true);
 	if (err != MSP_OK) {
 		x->phase = PH_FAILED;
 		*state = MSP_XFRIN_MORE;

@@ -1,6 +1,12 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Catalog zones (RFC 9432) as their consumer."""
 
+import subprocess
+
+import dns.flags
+import dns.message
+import dns.opcode
+import dns.query
 import pytest
 
 import cmbharness as h
@@ -197,3 +203,71 @@ def test_two_thousand_members_come_without_a_pause(world):
     world.publish({k: v for k, v in members.items() if k.endswith("7")})
     world.gone("z0.many.test.")
     assert world.comb.serial("z7.many.test.") == 10
+
+
+class KnotProducer(h.Server):
+    """Knot as the catalog's primary. It answers questions about a catalog over TCP only."""
+
+    def __init__(self, base):
+        super().__init__(base, "producer")
+        self.addr, self.port = h.address(), 5300
+
+    def members(self, *zones):
+        text = f"""server:
+    listen: {self.addr}@{self.port}
+    rundir: {self.dir}
+database:
+    storage: {self.dir}
+log:
+  - target: stdout
+    any: debug
+acl:
+  - id: all
+    address: 127.0.0.0/8
+    action: transfer
+zone:
+  - domain: {CAT}
+    catalog-role: generate
+    storage: {self.dir}
+    acl: all
+"""
+        for zone in zones:
+            h.write(f"{self.dir}/{zone}zone", f"{zone} 300 IN SOA ns.test. host.test. 10 3600 600 86400 60\n{zone} 300 IN NS ns.test.\n")
+            text += f"""  - domain: {zone}
+    file: {self.dir}/{zone}zone
+    storage: {self.dir}
+    zonefile-sync: -1
+    catalog-role: member
+    catalog-zone: {CAT}
+    acl: all
+"""
+        h.write(f"{self.dir}/knot.conf", text)
+        if self.proc is not None:
+            subprocess.run(["knotc", "-s", f"{self.dir}/knot.sock", "-b", "reload"], check=True, capture_output=True)
+
+    def start(self):
+        self.spawn("knotd", "-c", f"{self.dir}/knot.conf")
+        h.wait_for(lambda: self.ask("SOA", name="a.test.", timeout=0.5).answer, message="knot answers")
+
+    def notify(self, comb):
+        q = dns.message.make_query(CAT, "SOA", use_edns=-1)
+        q.flags = dns.flags.AA | dns.opcode.to_flags(dns.opcode.NOTIFY)
+        dns.query.udp(q, comb.addr, port=comb.port, source=self.addr, timeout=2)
+
+
+def test_members_of_a_catalog_that_knot_makes_come_and_go(servers, base):
+    producer = servers(KnotProducer(base))
+    producer.members("a.test.")
+    producer.start()
+    comb = servers(m.Many(base, producer, [CAT], settings=f'catalogs = ( {{ zone = "{CAT}"; template = "t"; }} );',
+                          template="coalesce-ms = 0; max-shrink = 0;"))
+    comb.start()
+    comb.wait_serial("a.test.", 10)
+    producer.members("a.test.", "b.test.")
+
+    def has(zone):
+        producer.notify(comb)
+        return comb.rcode_of(zone) == "NOERROR"
+    h.wait_for(lambda: has("b.test."), message="the new member")
+    producer.members("b.test.")
+    h.wait_for(lambda: not has("a.test."), message="the old member is gone")

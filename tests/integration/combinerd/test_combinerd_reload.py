@@ -4,11 +4,15 @@
 import os
 import signal
 import socket
+import struct
 
 import pytest
 
 import cmbharness as h
+import cmbliar as l
 import cmbmany as m
+import cmbmodel as p
+import cmbserve as v
 from test_combinerd_basic import CDS, DNSKEY
 
 
@@ -31,6 +35,70 @@ def test_a_reload_keeps_zone_instructions_and_serial_and_takes_new_settings(pair
     r = comb.nsupdate(f"update add {h.ZONE} 10 CDNSKEY {DNSKEY}")
     assert r.returncode == 0, r.stderr  # was refused before: the new setting is in force
     assert len(h.apex_set(comb.axfr(), "CDNSKEY")) == 1
+
+
+def test_more_transfers_may_be_permitted_than_at_the_start(servers, base):
+    """Each holds a snapshot of the zone store, which has places for what it was opened with."""
+    records = [*l.SOURCE, *(p.record(f'r{i}.{h.ZONE} 300 IN TXT "{"x" * 200}"') for i in range(30000))]
+    primary = servers(v.Primary(records, 1000)).start()
+    comb = servers(h.Combinerd(base, [primary.where()], settings="transfers-out-max = 1; transfers-in-max = 1;")).start()
+    comb.settings = "transfers-out-max = 2000; tcp-per-client-max = 100;"
+    comb.configure()
+    comb.signal(signal.SIGHUP)
+    h.wait_for(lambda: reloaded(comb, "daemon-reload"), message="reload logged")
+    wire = v.query("AXFR", "signer.").to_wire()
+    clients = [v.reader(comb, rcvbuf=4096) for _ in range(12)]
+    for c in clients:
+        c.sendall((struct.pack("!H", len(wire)) + wire) * 95)
+    h.wait_for(lambda: comb.ctl("status")["transfers_out_now"] == 12 * 96, message="all of them")
+    assert len(comb.axfr()) == len(records) + 2
+    for c in clients:
+        c.close()
+    h.wait_for(lambda: comb.ctl("status")["transfers_out_now"] == 0, message="all over")
+
+
+def test_settings_that_change_nothing_served_do_not_load_the_zone_at_each_start(pair):
+    _, comb = pair
+    comb.zone_settings = 'extra-types = [ "CDNSKEY" ];'
+    comb.configure()
+    comb.signal(signal.SIGHUP)
+    h.wait_for(lambda: reloaded(comb, "daemon-reload"), message="reload logged")
+    h.wait_for(lambda: not comb.ctl("zone list", state="busy"), message="rest")
+    comb.stop()
+    comb.start(wait=False)
+    comb.stop()
+    comb.start(wait=False)
+    assert comb.ctl("zone list", state="loaded") == []
+    assert comb.soa("msad.") == 1000
+
+
+def test_zones_in_line_for_a_primary_that_is_gone_go_where_the_reload_says(servers, base):
+    count = 40
+    gone = (h.address(), 5300)
+    owner = h.Nsd(base, "owner", h.zone_text(1000))
+    text = "@ 300 IN SOA ns.owner.test. host.owner.test. 1 3600 5 86400 60\n@ 300 IN NS ns1.owner.test.\n"
+    h.write(f"{owner.dir}/zone", text)
+    owner.zone_conf = "".join(f'zone:\n  name: "z{i}.test."\n  zonefile: "{owner.dir}/zone"\n  provide-xfr: 127.0.0.0/8 owner.\n'
+                              for i in range(count))
+    h.write(f"{owner.dir}/nsd.conf", owner.base_conf + owner.keys + owner.zone_conf)
+    servers(owner).spawn("nsd", "-d", "-c", f"{owner.dir}/nsd.conf")
+    h.wait_for(lambda: owner.ask("SOA", name="z1.test.", timeout=0.5), message="nsd answers")
+    comb = servers(h.Combinerd(base, [gone]))
+
+    def configure(primary):
+        comb.primaries = [primary]
+        comb.configure()
+        with open(comb.conf) as f:
+            head, zone = f.read().split("zones = ( {")
+        zones = ", ".join(f'{{ name = "z{i}.test."; template = "t"; }}' for i in range(count))
+        h.write(comb.conf, head + "templates = ( {" + zone.replace(f'name = "{h.ZONE}";', 'name = "t";') + f"zones = ( {zones} );\n")
+
+    configure(gone)
+    comb.start(wait=False)
+    h.wait_for(lambda: "refresh-failed" in comb.log_text(), message="nobody there")
+    configure(owner.where())
+    comb.signal(signal.SIGHUP)
+    h.wait_for(lambda: comb.ctl("status")["zones_serving"] == count, timeout=10, message="all of them")
 
 
 def test_a_bad_file_is_refused_and_the_old_configuration_stays(pair):
@@ -121,6 +189,31 @@ def test_a_zone_that_was_removed_comes_back_with_its_instructions_and_a_higher_s
     comb.entries["b.test."] = ""
     comb.reload()
     h.wait_for(lambda: (comb.serial("b.test.") or 0) > 11, message="back, beyond what was handed out")
+    assert any(r[2] == "DNSKEY" for r in comb.records("b.test."))
+
+
+def test_more_zones_than_there_may_be_can_have_been_here_before(many):
+    """What is kept of those that are gone is not in the way of those that are there, and is there when they are back."""
+    primary, comb = many
+    primary.put("d.test.", 10)
+    assert comb.rcode(("add", 300, "DNSKEY", DNSKEY), zone="b.test.") == "NOERROR"
+    comb.settings = "zones-max = 2;"
+    for zones in ("a", "ac", "c", "cd", "d", "db"):
+        comb.entries = {f"{z}.test.": "" for z in zones}
+        comb.reload()
+        for z in zones:
+            h.wait_for(lambda: comb.serial(f"{z}.test."), message=z)
+    h.wait_for(lambda: (comb.serial("b.test.") or 0) > 11, message="back, beyond what was handed out")
+    assert any(r[2] == "DNSKEY" for r in comb.records("b.test."))
+    before = comb.serial("b.test.")
+    comb.entries = {"d.test.": ""}
+    comb.reload()
+    comb.stop()
+    comb.start()
+    assert comb.serial("d.test.") == 10
+    comb.entries["b.test."] = ""
+    comb.reload()
+    h.wait_for(lambda: (comb.serial("b.test.") or 0) >= before, message="back again")
     assert any(r[2] == "DNSKEY" for r in comb.records("b.test."))
 
 

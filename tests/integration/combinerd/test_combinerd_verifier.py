@@ -14,6 +14,7 @@ import dns.zone
 import pytest
 
 import cmbharness as h
+import cmbmodel as m
 
 DNSKEY = "257 3 13 " + "mdsswUyr3DPW132mOi8V9xESWE8jTo0dxCjjnopKl+GqJxpVXckHAeF+KkxLbxILfDLUT0rAK9iUzy1L53eKGQ=="
 PLACEHOLDERS = [f"{h.ZONE} 77 IN ZONEMD 1 1 1 {'00' * 48}", f"{h.ZONE} 77 IN ZONEMD 1 1 2 {'00' * 64}",
@@ -99,6 +100,38 @@ def test_a_version_that_the_verifier_refuses_is_not_served(inspected, base):
     assert "last_error" not in comb.show()
 
 
+def test_a_version_that_was_refused_is_fetched_again_only_when_somebody_asks(inspected, base):
+    setting, log = verifier(base)
+    owner, comb = inspected(h.zone_text(10), setting)
+    comb.start()
+    owner.change(h.zone_text(11, [f'bad.{h.ZONE} 60 IN TXT "poison"']))
+    h.wait_for(lambda: "poison" in comb.show().get("last_error", ""))
+
+    def rest():
+        h.wait_for(lambda: comb.show()["refresh_state"] == "waiting", message="rest")
+
+    def runs():
+        return sum(line.split()[1] == "11" for line in log())
+    rest()
+    assert runs() == 1
+    for _ in range(5):
+        m.notify(comb.where(), "owner.")
+        rest()
+    assert runs() == 1 and "poison" in comb.show()["last_error"] and comb.soa("msad.") == 10
+    comb.ctl("combiner retransfer", zone=h.ZONE)
+    h.wait_for(lambda: runs() == 2, message="once more")
+    rest()
+    comb.zone_settings = setting + "verifier-timeout = 7;"  # the reload may have brought another verifier
+    comb.configure()
+    comb.signal(1)
+    h.wait_for(lambda: "daemon-reload" in comb.log_text())
+    m.notify(comb.where(), "owner.")
+    h.wait_for(lambda: runs() == 3, message="and after a reload")
+    owner.change(h.zone_text(12))
+    h.wait_for(lambda: comb.soa("msad.") == 12)
+    assert "last_error" not in comb.show()
+
+
 def test_the_verifier_sees_contributions_too(inspected, base):
     setting, log = verifier(base)
     _, comb = inspected(h.zone_text(10), setting)
@@ -106,6 +139,20 @@ def test_the_verifier_sees_contributions_too(inspected, base):
     assert comb.rcode(("add", 10, "DNSKEY", DNSKEY)) == "NOERROR"
     h.wait_for(lambda: comb.soa("msad.") == 11)
     assert log() == [f"{h.ZONE} 10 7", f"{h.ZONE} 11 8"]
+
+
+def test_pages_found_damaged_by_the_inspection_are_fetched_anew(inspected, base):
+    """Else no instruction would ever be served again: the owner's serial is the same."""
+    setting, _ = verifier(base)
+    _, comb = inspected(h.zone_text(10, [f'r{i}.{h.ZONE} 60 IN TXT "{"x" * 200}"' for i in range(2000)]), setting)
+    comb.start()
+    with open(comb.dir + "/state/zones.lmdb", "r+b") as f:
+        data = f.read()
+        f.seek(data.index(b"x" * 200, len(data) // 2))
+        f.write(b"y")
+    assert comb.rcode(("add", 10, "DNSKEY", DNSKEY)) == "NOERROR"
+    h.wait_for(lambda: comb.soa("msad.") == 11 and h.apex_set(comb.axfr(), "DNSKEY"), message="fetched anew")
+    assert "pages-damaged" in comb.log_text() and len(comb.axfr()) == 2000 + 9
 
 
 def test_no_notify_for_a_refused_version(inspected, base, servers):

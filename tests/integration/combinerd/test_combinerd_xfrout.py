@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Transfers out: whole zones and differences, to tools and to real secondaries, to slow, half-closed and many clients."""
 
+import base64
 import random
 import socket
 import struct
@@ -145,6 +146,21 @@ def test_differences_too_large_for_udp_come_over_tcp(fed):
     assert sum(r[2] == "A" for r in rows) == 120
 
 
+def test_a_datagram_does_not_cause_much_work(fed):
+    """Its source may be forged. A long history is joined for those who come over TCP only."""
+    many = [a(1000 + i) for i in range(300)]
+    primary, comb = fed(l.SOURCE, settings=COALESCE + 'history-size = "10M"; max-shrink = 0;')
+    first = comb.soa("signer.")
+    for _ in range(6):
+        owner_change(primary, comb, add=many)
+        owner_change(primary, comb, delete=many)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as c:
+        c.settimeout(5)
+        c.sendto(v.query("IXFR", "signer.", serial=first).to_wire(), (comb.addr, comb.port))
+        assert v.records(c.recv(65535)) == 1
+    assert [x[2] for x in s.Stream(comb.addr, comb.port).transfer(rdtype="IXFR", serial=first)] == ["SOA"] * 4
+
+
 def test_history_longer_than_the_zone_gives_the_zone(fed):
     """All of it replaced: to tell what went and what came is longer than what is there."""
     primary, comb = fed([*l.SOURCE, *(a(i) for i in range(2000))], settings=COALESCE + " history-size = 10000000; max-shrink = 0;")
@@ -176,6 +192,22 @@ def test_secondaries_follow_by_differences(servers, base, kind):
         assert set(down.axfr()) == set(comb.axfr())
     log = comb.log_text()
     assert log.count("form=differences") >= 6, log[-3000:]
+
+
+def test_a_large_apex_leaves_no_room_for_pages_in_its_chunk(fed, monkeypatch):
+    """The apex of a zone is the owner's, and so is its size: around that of a chunk, to the octet."""
+    monkeypatch.setattr(m, "BATCH", 30)
+
+    def key(i, size):
+        octets = base64.b64encode(i.to_bytes(4, "big") + b"k" * (size - 8)).decode()
+        return m.record(f"{h.ZONE} 300 IN DNSKEY 256 3 15 {octets}")
+    filler = [m.record(f'r{i}.{h.ZONE} 300 IN TXT "{"x" * 200}"') for i in range(3000)]
+    primary, comb = fed([*l.SOURCE, *filler])
+    keys = []
+    for size in range(300, 3300, 300):
+        before, keys = keys, [*(key(i, 2000) for i in range(98)), key(999, size)]
+        owner_change(primary, comb, before, keys)
+        assert len(h.apex_set(comb.axfr(), "DNSKEY")) == 99
 
 
 # --- clients that behave badly ---

@@ -304,6 +304,32 @@ static void a_clock_off_by_more_than_the_fudge_is_badtime_signed_with_the_server
 	msp_tsig_key_free(&key);
 }
 
+static void a_sender_cannot_ask_for_more_tolerance_than_usual(void **state)
+{
+	static const uint8_t digested[] = "\x01k\x00\x00\xff\x00\x00\x00\x00\x0bhmac-sha256\x00" /* name, class, TTL */
+					  "\x00\x00\x6b\x05\x10\x53\xff\xff\x00\x00\x00";        /* T1, fudge 65535 */
+	struct msp_tsig_key *key = new_key("k.", MSP_TSIG_SHA256, "secret");
+	struct msp_tsig_ctx client, server;
+	enum msp_tsig_error error;
+	uint8_t req[512], in[512];
+	size_t len = question(req, sizeof(req), 7, 0), plain = len;
+	struct msp_msg m;
+
+	(void)state;
+	memcpy(in, req, plain);
+	memcpy(in + plain, digested, sizeof(digested)); /* with the final zero of the other length */
+	T_OK(msp_tsig_sign_request(key, T1, req, &len, sizeof(req), &client));
+	memset(req + len - 6 - 32 - 2 - 2, 0xff, 2);
+	assert_non_null(HMAC(EVP_sha256(), "secret", 6, in, plain + sizeof(digested), req + len - 6 - 32, NULL));
+	m = parse(req, len);
+	T_OK(msp_tsig_verify_request(&m, find_any, key, (struct msp_wall){ T1.s + 300 }, &server, &error));
+	T_OK(msp_tsig_verify_request(&m, find_any, key, (struct msp_wall){ T1.s - 300 }, &server, &error));
+	T_ERR(msp_tsig_verify_request(&m, find_any, key, (struct msp_wall){ T1.s + 301 }, &server, &error), MSP_ETIME);
+	assert_int_equal(error, MSP_TSIG_BADTIME);
+	T_ERR(msp_tsig_verify_request(&m, find_any, key, (struct msp_wall){ T1.s - 301 }, &server, &error), MSP_ETIME);
+	msp_tsig_key_free(&key);
+}
+
 /* The signed message with its MAC cut (or, with zeros, stretched) to n octets. */
 static size_t cut_mac(const uint8_t *msg, size_t len, size_t mac_len, size_t n, uint8_t *out)
 {
@@ -612,6 +638,7 @@ int main(void)
 		cmocka_unit_test(all_algorithms_sign_and_verify_both_ways),
 		cmocka_unit_test(unknown_key_and_algorithm_are_badkey_and_the_unsigned_error_is_understood),
 		cmocka_unit_test(a_clock_off_by_more_than_the_fudge_is_badtime_signed_with_the_servers_time),
+		cmocka_unit_test(a_sender_cannot_ask_for_more_tolerance_than_usual),
 		cmocka_unit_test(macs_may_be_cut_to_half_and_no_further),
 		cmocka_unit_test(up_to_99_messages_in_a_row_may_go_unsigned),
 		cmocka_unit_test(first_and_last_message_must_be_signed_and_none_may_be_slipped_in),

@@ -111,6 +111,36 @@ enum msp_err cmb_build_add(struct cmb_build *b, const struct msp_rr *rr)
 	return b->pages->add_err == MSP_OK ? fake_add(&b->list, rr) : b->pages->add_err;
 }
 
+enum msp_err cmb_build_follows(struct cmb_build *b, const struct msp_name *owner, bool is_first, bool *follows)
+{
+	(void)owner;
+	(void)is_first;
+	*follows = true;
+	return b->pages->add_err == MSP_ELIMIT ? MSP_OK : b->pages->add_err;
+}
+
+void cmb_build_retract(struct cmb_build *b)
+{
+	(void)b;
+}
+
+enum msp_err cmb_build_add_page(struct cmb_build *b, struct msp_span msg, uint16_t count)
+{
+	struct msp_rr_scratch *scratch = msp_alloc(1, sizeof(*scratch));
+	enum msp_err err = scratch != NULL ? b->pages->add_err : MSP_ENOMEM;
+	struct msp_rr rr;
+	struct msp_rd rd;
+
+	msp_rd_init(&rd, msg);
+	rd.pos = MSP_HEADER_LEN;
+	while (err == MSP_OK && count-- > 0) {
+		msp_rr_read(&rd, scratch, &rr);
+		err = rd.err == MSP_OK ? fake_add(&b->list, &rr) : rd.err;
+	}
+	msp_free(scratch);
+	return err == MSP_OK ? msp_rd_done(&rd) : err;
+}
+
 enum msp_err cmb_build_seal(struct cmb_build *b, struct cmb_owner *owner, bool to_disk)
 {
 	(void)to_disk;

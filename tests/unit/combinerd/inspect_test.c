@@ -472,6 +472,26 @@ static void at_most_some_run_at_one_time_and_all_get_their_turn(void **state)
 		drop_version(v[i]);
 }
 
+static void a_long_line_has_no_room_for_what_can_wait(void **state)
+{
+	struct cmb_version *v = version();
+	struct cmb_inspect *job[CMB_INSPECT_LINE_MAX];
+
+	(void)state;
+	verifier("cat >/dev/null");
+	assert_true(cmb_inspect_has_room(&app));
+	for (size_t i = 0; i < CMB_INSPECT_LINE_MAX; i++) {
+		assert_true(cmb_inspect_has_room(&app));
+		T_OK(cmb_inspect_start(&hosted, v, on_done, NULL, &job[i]));
+	}
+	assert_false(cmb_inspect_has_room(&app));
+	cmb_inspect_cancel(&job[0]);
+	assert_true(cmb_inspect_has_room(&app));
+	for (size_t i = 1; i < CMB_INSPECT_LINE_MAX; i++)
+		cmb_inspect_cancel(&job[i]);
+	drop_version(v);
+}
+
 /* After so many rounds of the loop: in line, digesting, starting, printing, writing, waiting for the end. */
 static bool counts_down(void *arg)
 {
@@ -544,6 +564,7 @@ int main(void)
 		TEST(zonemd_is_not_made_where_the_owner_has_none_or_has_signed),
 		TEST(the_verifier_sees_the_new_zonemd),
 		TEST(a_zone_that_cannot_be_read_has_no_zonemd),
+		TEST(a_long_line_has_no_room_for_what_can_wait),
 		TEST(at_most_some_run_at_one_time_and_all_get_their_turn),
 		TEST(it_can_be_cancelled_at_any_time),
 		TEST(the_loop_may_end_while_the_pool_still_works),

@@ -2,6 +2,7 @@
 /* The page store and the state on disk, on real files in a directory of their own. */
 #include "cmb_build.h"
 
+#include "intake.h"
 #include "pages.h"
 #include "state.h"
 
@@ -209,7 +210,7 @@ static void every_member_of_a_head_is_kept(void **state)
 	struct msp_name zone = t_name("zone.test.");
 	struct cmb_owner *o = t_owner("");
 	struct cmb_change c = change_of(&zone, o, 1);
-	struct cmb_confirmed confirmed = { &zone, { 1234567890123 } };
+	struct cmb_confirmed confirmed = { &zone, { 1234567890123 }, 7, 8 };
 	struct cmb_head want = { .gen = UINT64_C(0x1122334455667788),
 				 .owner_serial = 0xfffffffe,
 				 .out_serial = 0xffffffff,
@@ -238,8 +239,235 @@ static void every_member_of_a_head_is_kept(void **state)
 	T_OK(cmb_pages_confirm(f->p, &confirmed, 1));
 	T_OK(cmb_pages_head(f->p, &zone, &got));
 	want.confirmed = confirmed.at;
+	want.instructions = 7;
+	want.rules = 8;
 	expect_head(&got, &want);
 	cmb_owner_free(&o);
+}
+
+/* --- messages that become pages as they are ------------------------------------------------------------------------
+ */
+
+#define AS_IS_COUNT 3000
+#define TWIST_AT    1500 /* in the middle of a message */
+
+/* What is not right with one of the records, or with all the messages. */
+enum twist { NOTHING, TWICE, APART, BACKWARDS, OUTSIDE, RARE, SMALL, LARGE, TWISTS };
+
+struct sender {
+	struct msp_msgw w;
+	uint8_t mem[MSP_MSG_MAX];
+	struct msp_xfrin x;
+	struct cmb_intake *in;
+	size_t target;
+	unsigned messages;
+	bool is_over;
+};
+
+struct rdata {
+	uint8_t oct[64];
+};
+
+static struct msp_rr sorted_record(unsigned i, struct rdata *r)
+{
+	struct msp_rr rr = { .type = MSP_TYPE_A, .cls = MSP_CLASS_IN, .ttl = i, .rdata = { r->oct, 4 } };
+	char name[64];
+
+	snprintf(name, sizeof(name), "%c%05u.zone.test.", i % 7 == 0 ? 'N' : 'n', i);
+	rr.owner = t_name(name);
+	for (unsigned k = 0; k < 4; k++)
+		r->oct[k] = (uint8_t)(i >> (8 * k));
+	return rr;
+}
+
+/* @return whether it belongs into the pages */
+static bool twisted_record(enum twist twist, struct msp_rr *rr, struct rdata *r)
+{
+	*rr = sorted_record(TWIST_AT - 1, r);
+	switch (twist) {
+	case APART:
+		rr->owner = t_name("zone.test.");
+		rr->type = MSP_TYPE_CDS;
+		rr->rdata.len = 36;
+		return false;
+	case BACKWARDS:
+		rr->owner = t_name("a.zone.test.");
+		return true;
+	case OUTSIDE:
+		rr->owner = t_name("a.other.test.");
+		return false;
+	case RARE: /* MINFO: its names may be compressed in what we receive, and are not in what we write */
+		rr->type = 14;
+		rr->rdata = msp_span("\3one\4zone\4test\0\3two\4zone\4test", 30);
+		return true;
+	default:
+		return false;
+	}
+}
+
+static void flush_message(struct sender *s)
+{
+	enum msp_xfrin_state st;
+	struct msp_span octets;
+	struct msp_why why = { "" };
+
+	T_OK(msp_msgw_finish(&s->w, &octets));
+	if (msp_xfrin_feed(&s->x, octets, &st, NULL, &why) != MSP_OK)
+		fail_msg("message %u: %s", s->messages, why.text);
+	s->is_over = st == MSP_XFRIN_DONE;
+	s->messages++;
+	msp_msgw_init(&s->w, s->mem, sizeof(s->mem), 7, MSP_OPCODE_QUERY, MSP_FLAG_QR | MSP_FLAG_RA);
+}
+
+static void send_record(struct sender *s, const struct msp_rr *rr)
+{
+	msp_msgw_rr(&s->w, MSP_SEC_ANSWER, rr);
+	if (s->w.wr.pos >= s->target)
+		flush_message(s);
+}
+
+static void send_apex(struct sender *s, const char *line)
+{
+	struct msp_rrset *set = t_rrset(line);
+	struct msp_rr rr = { set->owner, set->type, MSP_CLASS_IN, set->ttl, set->rdata[0] };
+
+	send_record(s, &rr);
+	msp_rrset_free(&set);
+}
+
+static struct cmb_owner *receive(struct fixture *f, enum twist twist, unsigned *messages)
+{
+	const struct cmb_guard_limits no_limits = { 0 };
+	const struct msp_xfrin_limits limits = { 0, 0 };
+	struct msp_name zone = t_name("zone.test.");
+	struct sender *s = msp_alloc(1, sizeof(*s));
+	struct cmb_change c;
+	struct cmb_owner *o;
+	struct msp_rr rr;
+	struct rdata r;
+
+	assert_non_null(s);
+	s->target = twist == SMALL ? 3000 : twist == LARGE ? 20000 : 12000;
+	T_OK(cmb_intake_open(f->p, &zone, &msp_numbers_default, &no_limits, NULL, &s->in));
+	msp_xfrin_init(&s->x, MSP_XFR_AXFR, &zone, 7, 0, &limits, &cmb_intake_ops, s->in);
+	msp_msgw_init(&s->w, s->mem, sizeof(s->mem), 7, MSP_OPCODE_QUERY, MSP_FLAG_QR);
+	msp_msgw_question(&s->w, &zone, MSP_TYPE_AXFR, MSP_CLASS_IN);
+	send_apex(s, SOA_LINE);
+	send_apex(s, "zone.test. 300 NS ns1.owner.test.");
+	flush_message(s);
+	for (unsigned i = 0; i < AS_IS_COUNT; i++) {
+		if (i == TWIST_AT && twist != NOTHING && twist < SMALL) {
+			(void)twisted_record(twist, &rr, &r);
+			send_record(s, &rr);
+		}
+		rr = sorted_record(i, &r);
+		send_record(s, &rr);
+	}
+	flush_message(s);
+	send_apex(s, SOA_LINE);
+	flush_message(s);
+	assert_true(s->is_over);
+	T_OK(cmb_intake_finish(s->in, true));
+	*messages = s->messages;
+	o = s->in->owner;
+	s->in->owner = NULL;
+	c = change_of(&zone, o, 1000);
+	c.build = s->in->build;
+	T_OK(cmb_pages_commit(f->p, &c, 1));
+	cmb_intake_close(&s->in);
+	msp_free(s);
+	return o;
+}
+
+/* The record that the pages must have at this place. */
+static struct msp_rr expected(enum twist twist, unsigned at, struct rdata *r)
+{
+	struct msp_rr rr;
+
+	if (at >= TWIST_AT && twisted_record(twist, &rr, r)) {
+		if (at == TWIST_AT)
+			return rr;
+		at--;
+	}
+	return sorted_record(at, r);
+}
+
+static void assert_pages(struct fixture *f, const struct cmb_owner *o, enum twist twist)
+{
+	struct msp_rr_scratch *scratch = msp_alloc(1, sizeof(*scratch));
+	struct cmb_snap *snap = NULL;
+	struct msp_span raw;
+	unsigned seen = 0;
+	enum msp_err err;
+
+	assert_non_null(scratch);
+	T_OK(cmb_snap_open(f->p, o->gen, &snap));
+	while ((err = cmb_snap_next(snap, &raw)) == MSP_OK) {
+		struct msp_msg_it it;
+		struct msp_msg m;
+		struct msp_rr rr;
+
+		T_OK(msp_msg_parse(raw, scratch, &m, NULL));
+		assert_int_equal(m.flags, MSP_FLAG_QR | MSP_FLAG_AA);
+		assert_int_equal(m.id, 0);
+		assert_true(raw.len <= CMB_PAGE_TARGET);
+		msp_msg_it_init(&it, &m, MSP_SEC_ANSWER, scratch);
+		while (msp_msg_next(&it, &rr)) {
+			struct rdata r;
+			struct msp_rr want = expected(twist, seen++, &r);
+
+			assert_true(msp_name_same(&rr.owner, &want.owner) && rr.type == want.type);
+			assert_true(rr.ttl == want.ttl && msp_span_equal(rr.rdata, want.rdata));
+		}
+	}
+	assert_int_equal(err, MSP_ENOTFOUND);
+	assert_int_equal(seen, o->records);
+	cmb_snap_close(&snap);
+	msp_free(scratch);
+}
+
+/* Differences find every record: the order of names is what the layout says. */
+static void assert_all_found(struct fixture *f, const struct cmb_owner *o, enum twist twist)
+{
+	struct cmb_owner *after = t_owner("");
+	struct cmb_edit *e = NULL;
+	struct msp_buf del, add;
+
+	msp_buf_init(&del, 1u << 20);
+	msp_buf_init(&add, 1u << 20);
+	T_OK(cmb_edit_new(f->p, o, &e));
+	for (unsigned i = 0; i < o->records; i++) {
+		struct rdata r;
+		struct msp_rr rr = expected(twist, (i * 7u) % (unsigned)o->records, &r);
+
+		T_OK(cmb_edit_del(e, &rr));
+	}
+	T_OK(cmb_edit_seal(e, after, &del, &add));
+	assert_int_equal(after->records, 0);
+	cmb_edit_free(&e);
+	msp_buf_fini(&del);
+	msp_buf_fini(&add);
+	cmb_owner_free(&after);
+}
+
+static void messages_become_pages_as_they_are_if_all_of_their_records_do(void **state)
+{
+	struct fixture *f = *state;
+
+	for (enum twist t = NOTHING; t < TWISTS; t++) {
+		unsigned messages = 0;
+		struct cmb_owner *o = receive(f, t, &messages);
+		struct msp_rr rr;
+		struct rdata r;
+
+		assert_int_equal(o->records, AS_IS_COUNT + (t < SMALL && twisted_record(t, &rr, &r)));
+		assert_int_equal(o->layout.runs, t == BACKWARDS ? 2 : 1);
+		if (t == NOTHING) /* but the SOAs' */
+			assert_int_equal(o->pages, messages - 2);
+		assert_pages(f, o, t);
+		assert_all_found(f, o, t);
+		cmb_owner_free(&o);
+	}
 }
 
 static void an_empty_zone_has_no_pages(void **state)
@@ -960,6 +1188,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(what_goes_in_comes_out_after_reopening),
 		TEST(every_member_of_a_head_is_kept),
+		TEST(messages_become_pages_as_they_are_if_all_of_their_records_do),
 		TEST(an_empty_zone_has_no_pages),
 		TEST(unknown_zones_are_not_found_and_forgotten_ones_neither),
 		TEST(many_zones_go_into_one_transaction),

@@ -73,6 +73,25 @@ static void expect_records(const struct msp_buf *got, const char *const *lines, 
 	msp_buf_fini(&want);
 }
 
+static void settings_that_change_while_a_version_is_on_its_way_are_not_taken_for_applied(void **state)
+{
+	struct cmb_head head;
+	struct cmb_version *v;
+	struct fixture f;
+
+	(void)state;
+	begin(&f);
+	f.z.rules.extra_key = false;
+	v = plan_change(&f, Z "10 DNSKEY " KEY_A);
+	assert_non_null(v);
+	f.z.rules.extra_key = true; /* a reload while it is inspected */
+	cmb_zone_head(&f.z, v, f.z.owner, (struct msp_wall){ 0 }, &head);
+	assert_true(head.rules != cmb_rules_fingerprint(&f.z.rules));
+	cmb_zone_adopt(&f.z, &v, NULL);
+	assert_true(cmb_zone_is_behind(&f.z));
+	cmb_zone_fini(&f.z);
+}
+
 static void the_first_version_has_the_owners_serial_and_each_change_one_more(void **state)
 {
 	struct fixture f;
@@ -425,6 +444,7 @@ static void memory_failures_while_planning_leave_no_trace(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(settings_that_change_while_a_version_is_on_its_way_are_not_taken_for_applied),
 		cmocka_unit_test(the_first_version_has_the_owners_serial_and_each_change_one_more),
 		cmocka_unit_test(planning_changes_nothing_until_adopted),
 		cmocka_unit_test(a_change_is_a_difference_with_both_soas),

@@ -357,6 +357,33 @@ static void counts_are_limited(void **state)
 	end(f);
 }
 
+/* Each record of an UPDATE costs as much time as its set has records. */
+static void sets_stay_small_while_they_are_made(void **state)
+{
+	static const struct {
+		const char *verb, *end;
+		unsigned rcode, ede;
+	} cases[] = {
+		{ "add " Z "10", "", MSP_RCODE_REFUSED, MSP_EDE_INVALID_DATA },
+		{ "add " Z "10", "del " Z "NS", MSP_RCODE_REFUSED, MSP_EDE_INVALID_DATA },
+		{ "eq " Z "0", "", MSP_RCODE_NXRRSET, NO_EDE },
+	};
+	struct fixture *f = begin(GROUP);
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct msp_buf lines;
+
+		msp_buf_init(&lines, 1 << 20);
+		for (int n = 0; n < 257; n++)
+			msp_buf_printf(&lines, "%s NS n%d.x.test.\n", cases[i].verb, n);
+		msp_buf_add_str(&lines, cases[i].end);
+		refuse(f, msp_buf_text(&lines), cases[i].rcode, cases[i].ede);
+		msp_buf_fini(&lines);
+	}
+	end(f);
+}
+
 static void fences_refuse_adds_and_let_deletes_pass(void **state)
 {
 	static const struct {
@@ -503,6 +530,7 @@ int main(void)
 		cmocka_unit_test(compare_and_swap_loses_to_the_faster_writer),
 		cmocka_unit_test(bad_contents_are_refused_as_invalid_data),
 		cmocka_unit_test(counts_are_limited),
+		cmocka_unit_test(sets_stay_small_while_they_are_made),
 		cmocka_unit_test(fences_refuse_adds_and_let_deletes_pass),
 		cmocka_unit_test(unsigned_group_manages_ns_together),
 		cmocka_unit_test(a_signed_zone_takes_no_instruction_at_all),

@@ -440,6 +440,27 @@ static void signatures_come_and_go(void **state)
 	T_ERR(cmb_intake_finish(f.in, false), MSP_EREFUSED);
 	assert_false(f.in->is_final);
 	end(&f);
+	hold(&f, lines, 2, &no_limits); /* replaced in one version, gone in the next: no better */
+	T_OK(with_rr(SOA(1002), begin_diff, f.in));
+	T_OK(with_rr(SOA(1000), leave, f.in));
+	T_OK(with_rr(SIG, del, f.in));
+	T_OK(with_rr(SOA(1001), reach, f.in));
+	T_OK(with_rr(SIG2, add, f.in));
+	T_OK(with_rr(SOA(1001), leave, f.in));
+	T_OK(with_rr(SIG2, del, f.in));
+	T_OK(with_rr(SOA(1002), reach, f.in));
+	T_ERR(cmb_intake_finish(f.in, false), MSP_EREFUSED);
+	end(&f);
+	hold_zone(&f); /* never signed but on the way */
+	T_OK(with_rr(SOA(1000), leave, f.in));
+	T_OK(with_rr(SOA(1001), reach, f.in));
+	T_OK(with_rr(SIG, add, f.in));
+	T_OK(with_rr(SOA(1001), leave, f.in));
+	T_OK(with_rr(SIG, del, f.in));
+	T_OK(with_rr(SOA(1002), reach, f.in));
+	T_OK(cmb_intake_finish(f.in, false));
+	assert_false(f.in->owner->is_signed);
+	end(&f);
 }
 
 static void differences_that_shrink_too_much_are_to_come_as_a_whole_zone(void **state)

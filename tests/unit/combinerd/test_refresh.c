@@ -101,6 +101,19 @@ static void failure_goes_to_the_next_primary_then_waits_for_the_retry_time(void 
 	assert_int_equal(f.r.failures, 1);
 }
 
+static void a_primary_that_confirms_keeps_the_zone_alive_though_the_others_are_silent(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	begin(&f, 2, true);
+	f.now.ms += 5000;
+	assert_int_equal(step(&f, CMB_REV_NOTIFY), CMB_DO_ASK);
+	assert_int_equal(step(&f, CMB_REV_SAME), CMB_DO_ASK);
+	assert_int_equal(step(&f, CMB_REV_ASK_FAILED), CMB_DO_NOTHING);
+	assert_int_equal(f.r.expires.ms, f.now.ms + 86400 * 1000LL);
+}
+
 static void a_notify_asks_all_primaries_before_it_believes_in_nothing_new(void **state)
 {
 	struct fixture f;
@@ -327,6 +340,7 @@ int main(void)
 		cmocka_unit_test(an_unchanged_serial_waits_for_the_refresh_time),
 		cmocka_unit_test(a_serial_ahead_is_fetched_from_the_same_primary),
 		cmocka_unit_test(failure_goes_to_the_next_primary_then_waits_for_the_retry_time),
+		cmocka_unit_test(a_primary_that_confirms_keeps_the_zone_alive_though_the_others_are_silent),
 		cmocka_unit_test(a_notify_asks_all_primaries_before_it_believes_in_nothing_new),
 		cmocka_unit_test(many_notifies_in_flight_make_one_more_round),
 		cmocka_unit_test(force_fetches_whatever_the_serial_and_is_queued_like_the_rest),

@@ -121,7 +121,9 @@ static enum msp_err on_change(void *arg, bool is_add, const struct msp_rr *rr)
 	return note(is_add ? "+" : "-", rr);
 }
 
-static const struct msp_xfrin_ops ops = { on_begin, on_record, on_delta, on_change };
+static const struct msp_xfrin_ops ops = {
+	.begin = on_begin, .record = on_record, .delta = on_delta, .change = on_change
+};
 
 static void start(enum msp_xfr_kind kind, uint32_t have, const struct msp_xfrin_limits *limits)
 {
@@ -638,9 +640,57 @@ static void error_of_a_callee_ends_the_transfer_with_that_error(void **state)
 	fail_at = 0;
 }
 
+struct counted {
+	unsigned begun, over, records, records_at_end;
+};
+
+static enum msp_err count_record(void *arg, const struct msp_rr *rr)
+{
+	struct counted *c = arg;
+
+	(void)rr;
+	assert_int_equal(c->begun, c->over + 1); /* inside a message */
+	c->records++;
+	return MSP_OK;
+}
+
+static enum msp_err count_message(void *arg, const struct msp_msg *m, bool is_over)
+{
+	struct counted *c = arg;
+
+	assert_true(m->count[MSP_SEC_ANSWER] > 0);
+	if (is_over) {
+		c->over++;
+		c->records_at_end = c->records;
+		return MSP_OK;
+	}
+	assert_int_equal(c->records, c->records_at_end); /* none of its own yet */
+	return c->begun++ < 3 ? MSP_OK : MSP_EIO;
+}
+
+static void messages_are_given_before_and_after_their_records(void **state)
+{
+	static const struct msp_xfrin_ops counting = { .record = count_record, .message = count_message };
+	const struct msp_xfrin_limits limits = { 0, 0 };
+	struct msp_name zone = t_name("example.");
+	struct counted c = { 0 };
+	struct msp_rr rr[RECORDS_MAX];
+	enum msp_xfrin_state st;
+
+	(void)state;
+	msp_xfrin_init(x, MSP_XFR_AXFR, &zone, ID, 0, &limits, &counting, &c);
+	T_OK(msp_xfrin_feed(x, message(MSP_TYPE_AXFR, true, rr, parse_words("S9 a1 b1", rr)), &st, NULL, NULL));
+	assert_true(c.begun == 1 && c.over == 1 && c.records == 2);
+	T_OK(msp_xfrin_feed(x, message(MSP_TYPE_AXFR, false, rr, parse_words("c1", rr)), &st, NULL, NULL));
+	assert_true(c.begun == 2 && c.over == 2 && c.records == 3);
+	T_ERR(msp_xfrin_feed(x, message(MSP_TYPE_AXFR, false, rr, parse_words("d1 S8", rr)), &st, NULL, NULL),
+	      MSP_EFORMAT);
+	assert_true(c.begun == 3 && c.over == 2 && c.records == 4); /* what fails has no end */
+}
+
 static void callees_may_be_absent(void **state)
 {
-	static const struct msp_xfrin_ops none = { NULL, NULL, NULL, NULL };
+	static const struct msp_xfrin_ops none = { NULL };
 	const struct msp_xfrin_limits limits = { 0, 0 };
 	struct msp_name zone = t_name("example.");
 	struct msp_rr rr[RECORDS_MAX];
@@ -728,6 +778,7 @@ int main(void)
 		cmocka_unit_test(malformed_records_of_a_framed_message_are_refused),
 		cmocka_unit_test(limits_end_the_transfer),
 		cmocka_unit_test(error_of_a_callee_ends_the_transfer_with_that_error),
+		cmocka_unit_test(messages_are_given_before_and_after_their_records),
 		cmocka_unit_test(callees_may_be_absent),
 		cmocka_unit_test(vector_stream_is_received),
 	};

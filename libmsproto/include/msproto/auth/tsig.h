@@ -6,7 +6,7 @@
 #include <msproto/base/clock.h>
 #include <msproto/msg/msg.h>
 
-#define MSP_TSIG_FUDGE_S 300
+#define MSP_TSIG_FUDGE_S 300 /* what is sent, and the most that is accepted */
 #define MSP_TSIG_MAC_MAX 64
 #define MSP_TSIG_RR_MAX  512 /* room to leave for one TSIG record (names up to 255 uncompressed + MAC 64) */
 

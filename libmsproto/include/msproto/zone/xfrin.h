@@ -27,6 +27,9 @@ struct msp_xfrin_ops {
 	enum msp_err (*delta)(void *arg, bool is_add, const struct msp_rr *soa);
 	/** IXFR: one record deleted or added in the current sequence. SOAs are not given. */
 	enum msp_err (*change)(void *arg, bool is_add, const struct msp_rr *rr);
+	/** A message, before its records are given (is_over false) and after the last one (true). For a receiver that
+	 * can do with the message what it would do with the records. Messages that fail have no end. */
+	enum msp_err (*message)(void *arg, const struct msp_msg *m, bool is_over);
 };
 
 enum msp_xfrin_state { MSP_XFRIN_MORE, MSP_XFRIN_DONE, MSP_XFRIN_UP_TO_DATE };
