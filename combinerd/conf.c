@@ -218,7 +218,7 @@ static const struct msp_conf_row top_rows[] = {
 	TOP("map-size", MSP_CONF_BYTES, 0, 1 << 20, INT64_MAX, "64G", map_size, NULL, NULL,
 	    "Address space for the zone store; the file is only as large as its content"),
 	TOP_INT("zones-max", ZONES_MAX, "1000000", zones_max, "Zones, members of catalogs included"),
-	TOP("zones-loaded-max", MSP_CONF_INT, 0, 16, ZONES_MAX, "1024", zones_loaded_max, NULL, NULL,
+	TOP("zones-loaded-max", MSP_CONF_INT, 0, 16, ZONES_MAX, "128", zones_loaded_max, NULL, NULL,
 	    "Zones whose apex is in memory because they were used lately"),
 	TOP_INT("transfers-in-max", CMB_TRANSFERS_MAX, "64", transfers_in_max, "Transfers from primaries at one time"),
 	TOP_INT("transfers-in-per-primary-max", 10000, "16", transfers_in_per_primary_max, "Of these from one primary"),

@@ -4,10 +4,13 @@
 
 #include <msproto/base/mem.h>
 
+#include <malloc.h>
 #include <string.h>
 
 #define CONFIRMED_MAX 500 /* zones in one transaction */
 #define AGAIN_MS      1000
+#define REST_MS       500 /* a zone that nobody has used for so long is no longer kept loaded: it is loaded in no time */
+#define REST_SOME     256 /* zones at a time */
 
 /* --- small things ------------------------------------------------------------------------------------------------- */
 
@@ -132,6 +135,7 @@ static void hot_in(struct cmb_hosted *h)
 	*(app->hot_last ? &app->hot_last->hot_next : &app->hot_first) = h;
 	app->hot_last = h;
 	app->hot_count++;
+	h->used = msp_mono_now();
 }
 
 void cmb_hosted_rest(struct cmb_hosted *h)
@@ -160,6 +164,28 @@ static void make_room(struct cmb_app *app)
 		hot_out(h);
 		hot_in(h);
 	}
+}
+
+bool cmb_hosted_rest_idle(struct cmb_app *app)
+{
+	struct msp_mono now = msp_mono_now();
+
+	for (size_t i = 0; i < REST_SOME; i++) {
+		struct cmb_hosted *h = app->hot_first;
+
+		if (h == NULL || !msp_mono_reached(now, msp_mono_add_ms(h->used, REST_MS))) {
+			if (i > 0)
+				malloc_trim(0); /* a burst of zones is over: give its memory back */
+			return false;
+		}
+		if (!cmb_hosted_is_busy(h)) {
+			cmb_hosted_rest(h);
+			continue;
+		}
+		hot_out(h);
+		hot_in(h);
+	}
+	return true;
 }
 
 /* What is stored of the zone cannot be read: as if it had never been transferred. The ceiling of its serials is kept
@@ -225,10 +251,8 @@ struct cmb_zone *cmb_hosted_zone(struct cmb_hosted *h)
 	enum msp_err err;
 
 	if (h->zone != NULL) {
-		if (h->hot_next != NULL) {
-			hot_out(h);
-			hot_in(h);
-		}
+		hot_out(h);
+		hot_in(h);
 		return h->zone;
 	}
 	z = msp_alloc(1, sizeof(*z));

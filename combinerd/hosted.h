@@ -64,6 +64,7 @@ struct cmb_hosted {
 	/* while something happens */
 	struct cmb_zone *zone;                  /* owned; NULL: not loaded */
 	struct cmb_hosted *hot_prev, *hot_next; /* loaded ones, by last use */
+	struct msp_mono used;                   /* that last use */
 	struct cmb_fetch *fetch;                /* upstream.c; NULL = none */
 	struct cmb_notify *notify;              /* notify.c; NULL = all answered */
 	struct cmb_candidate *candidate;        /* owned: being planned, inspected, committed */
@@ -95,6 +96,8 @@ void cmb_hosted_hold(struct cmb_hosted *h);
 struct cmb_zone *cmb_hosted_zone(struct cmb_hosted *h);
 /** Give the memory of a zone at rest back. */
 void cmb_hosted_rest(struct cmb_hosted *h);
+/** The same for all zones that nobody has used for a while, some at a time. @return whether there may be more */
+bool cmb_hosted_rest_idle(struct cmb_app *app);
 /** Why the zone cannot be served now; NULL when it can. Does not load it. */
 const char *cmb_hosted_trouble(const struct cmb_hosted *h);
 /** Something with a time has changed: tell the agenda. */

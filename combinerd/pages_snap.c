@@ -7,8 +7,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define USED_STEP (1u << 20) /* octets used before their mapping is dropped */
-#define USED_FROM (4u << 20) /* octets of a generation from which on it is worth it */
+#define USED_STEP (512u << 10) /* octets used before their mapping is dropped */
+#define USED_FROM (1u << 20)   /* octets of a generation from which on it is worth it */
 
 struct cmb_snap {
 	struct cmb_pages *p; /* borrowed */

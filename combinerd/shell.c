@@ -245,6 +245,8 @@ static void housekeeping(void *arg)
 		more = true;
 	if (!cmb_hosted_flush_confirmed(app))
 		more = true;
+	if (cmb_hosted_rest_idle(app))
+		more = true;
 	cmb_xfrout_expire(app);
 	if (!more)
 		cmb_seen_sweep(app);

@@ -43,7 +43,7 @@ class Plan:
         self.patience = 10 if quick else 240  # of each stage of each server
         self.change_patience = 4 if quick else 30
         self.clients_s = 1.5 if quick else 4
-        self.settle_s = 1.2 if quick else 4
+        self.settle_s = 2.4 if quick else 6
         self.runs = 9 if quick else 5
 
 
