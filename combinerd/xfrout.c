@@ -548,7 +548,7 @@ static enum msp_err history_open(struct cmb_hosted *h, uint32_t serial, size_t c
 
 enum msp_err cmb_xfrout_history(struct cmb_hosted *h, uint32_t serial, size_t max, struct msp_buf *out)
 {
-	struct history y = { NULL };
+	struct history y = { .snap = NULL };
 	enum msp_err err = history_open(h, serial, max, &y); /* a datagram must not cause much work */
 
 	if (err == MSP_OK && y.octets > max)
@@ -592,7 +592,7 @@ static enum msp_err fill_row(struct cmb_stream *s, const struct cmb_hosted *h, c
 enum msp_err cmb_xfrout_ixfr(struct cmb_hosted *h, struct msp_req **req, const struct cmb_xfr_request *q,
 			     uint32_t serial, struct msp_tsig_ctx *tsig)
 {
-	struct history y = { NULL };
+	struct history y = { .snap = NULL };
 	struct cmb_stream *s = NULL;
 	enum msp_err err = history_open(h, serial, CONDENSE_MAX, &y);
 

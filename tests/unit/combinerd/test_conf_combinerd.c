@@ -89,7 +89,7 @@ static void defaults_are_those_of_the_manual(void **state)
 	s = &cmb_conf_zone_at(&c, 0)->set;
 	assert_int_equal(c.transfers_in_max, 64);
 	assert_int_equal(c.transfers_in_per_primary_max, 16);
-	assert_int_equal(c.zones_loaded_max, 1024);
+	assert_int_equal(c.zones_loaded_max, 128);
 	assert_int_equal(c.zones_max, 1000000);
 	assert_int_equal(c.notifies_max, 256);
 	assert_int_equal(c.metrics.family, MSP_FAMILY_NONE);
