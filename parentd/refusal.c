@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+MSP_PRINTF(4, 0)
 static void fill(struct prt_refusal *no, unsigned rcode, const char *rule, const char *text, va_list ap)
 {
 	*no = (struct prt_refusal){ .rcode = rcode, .rule = rule };
