@@ -690,7 +690,7 @@ static void messages_are_given_before_and_after_their_records(void **state)
 
 static void callees_may_be_absent(void **state)
 {
-	static const struct msp_xfrin_ops none = { NULL };
+	static const struct msp_xfrin_ops none = { .begin = NULL };
 	const struct msp_xfrin_limits limits = { 0, 0 };
 	struct msp_name zone = t_name("example.");
 	struct msp_rr rr[RECORDS_MAX];
