@@ -58,6 +58,8 @@ void cmb_fetch_fail(struct cmb_fetch *f, enum msp_err err, const struct msp_why 
 	struct cmb_hosted *h = f->hosted;
 
 	cmb_fetch_say_failed(f, err, why);
+	if (err == MSP_ENOKEY)
+		cmb_trust_doubt(h->app, f->target->tls);
 	if (is_asking(h))
 		cmb_upstream_step(h, CMB_REV_ASK_FAILED);
 	else

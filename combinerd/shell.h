@@ -139,6 +139,8 @@ void cmb_listeners_close(struct cmb_app *app);
 MSP_CHECKED enum msp_err cmb_trust_open(struct cmb_app *app, struct msp_why *why);
 /** Contexts that will not be used for new connections any more. */
 void cmb_trust_leave(struct cmb_app *app, const struct cmb_settings *old);
+/** A server was not believed: its TLSA records may have changed. `tls` may be NULL. */
+void cmb_trust_doubt(struct cmb_app *app, const struct msp_tls *tls);
 void cmb_trust_close(struct cmb_app *app);
 
 /* --- catalog.c: RFC 9432, consumer --- */

@@ -79,6 +79,12 @@ void cmb_trust_leave(struct cmb_app *app, const struct cmb_settings *old)
 	}
 }
 
+void cmb_trust_doubt(struct cmb_app *app, const struct msp_tls *tls)
+{
+	if (app->tlsa != NULL && tls != NULL)
+		cmb_tlsa_doubt(app->tlsa, tls);
+}
+
 void cmb_trust_close(struct cmb_app *app)
 {
 	if (app->resolver != NULL)

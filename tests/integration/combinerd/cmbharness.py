@@ -254,7 +254,7 @@ zones = ( {{
         self.signal(signal.SIGTERM)
         rc = self.join()
         text = self.log_text()
-        assert "ERROR: " not in text and "runtime error" not in text, text[-4000:]
+        assert not any(w in text for w in ("ERROR: ", "runtime error", "WARNING: ThreadSanitizer")), text[-4000:]
         return rc
 
     def ctl(self, cmd, raw=False, **args):
