@@ -188,10 +188,9 @@ static enum msp_err drop(void *arg, const json_t *args, json_t **data, struct ms
 		err = cmb_ctl_name(args, "originator", &name, why);
 	if (err != MSP_OK)
 		return err;
-	z = cmb_hosted_zone(h);
-	if (z == NULL)
-		return msp_fail(why, MSP_ESTATE, "%.200s",
-				h->trouble != NULL ? h->trouble->why.text : "cannot be loaded");
+	err = cmb_ctl_loaded(h, &z, why);
+	if (err != MSP_OK)
+		return err;
 	if (is_all ? z->contrib.count == 0 : !cmb_contrib_has(&z->contrib, &name))
 		return msp_fail(why, MSP_ENOTFOUND, "nothing of %.100s is held for %s",
 				is_all ? "anybody" : MSP_NAME(&name), MSP_NAME(&h->name));

@@ -35,6 +35,8 @@ MSP_CHECKED enum msp_err cmb_put_end(struct cmb_put *p, json_t **data);
 
 /** What can be said of a zone without loading it. */
 void cmb_ctl_summary(const struct cmb_hosted *h, struct cmb_put *o);
+/** The loaded zone, or why it cannot be (MSP_ESTATE). */
+MSP_CHECKED enum msp_err cmb_ctl_loaded(struct cmb_hosted *h, const struct cmb_zone **out, struct msp_why *why);
 enum msp_err cmb_ctl_show(void *arg, const json_t *args, json_t **data, struct msp_why *why);
 enum msp_err cmb_ctl_diff(void *arg, const json_t *args, json_t **data, struct msp_why *why);
 

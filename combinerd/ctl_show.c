@@ -333,6 +333,14 @@ static void put_contributed(const struct cmb_hosted *h, const struct cmb_contrib
 	cmb_put_part(into, "contributed", &list);
 }
 
+enum msp_err cmb_ctl_loaded(struct cmb_hosted *h, const struct cmb_zone **out, struct msp_why *why)
+{
+	*out = cmb_hosted_zone(h);
+	if (*out != NULL)
+		return MSP_OK;
+	return msp_fail(why, MSP_ESTATE, "%.200s", h->trouble != NULL ? h->trouble->why.text : "cannot be loaded");
+}
+
 /* RRsets that are not the owner's any more, and those that somebody has contributed to. */
 enum msp_err cmb_ctl_diff(void *arg, const json_t *args, json_t **data, struct msp_why *why)
 {
@@ -343,10 +351,9 @@ enum msp_err cmb_ctl_diff(void *arg, const json_t *args, json_t **data, struct m
 
 	if (err != MSP_OK)
 		return err;
-	z = cmb_hosted_zone(h);
-	if (z == NULL)
-		return msp_fail(why, MSP_ESTATE, "%.200s",
-				h->trouble != NULL ? h->trouble->why.text : "cannot be loaded");
+	err = cmb_ctl_loaded(h, &z, why);
+	if (err != MSP_OK)
+		return err;
 	if (z->owner == NULL || !z->has_served)
 		return msp_fail(why, MSP_ESTATE, "not transferred yet");
 	list = cmb_put_new(json_array());

@@ -237,25 +237,12 @@ enum msp_err cmb_pages_confirm(struct cmb_pages *p, const struct cmb_confirmed *
 
 static int drop_history(MDB_txn *txn, struct cmb_pages *p, const struct msp_name *zone)
 {
-	struct cmb_key like, at;
-	MDB_cursor *cur = NULL;
-	MDB_val val;
-	uint64_t seq;
-	int rc = mdb_cursor_open(txn, p->history, &cur);
+	size_t left = SIZE_MAX; /* all: a history has a maximum of its own */
+	struct cmb_key like;
+	bool done;
 
-	if (rc != 0)
-		return rc;
 	cmb_key_entry(&like, zone, 0);
-	at = like;
-	at.val.mv_data = at.mem;
-	rc = mdb_cursor_get(cur, &at.val, &val, MDB_SET_RANGE);
-	while (rc == 0 && cmb_key_number(at.val, &like, &seq)) {
-		rc = mdb_cursor_del(cur, 0);
-		if (rc == 0)
-			rc = mdb_cursor_get(cur, &at.val, &val, MDB_NEXT);
-	}
-	mdb_cursor_close(cur);
-	return rc == MDB_NOTFOUND ? 0 : rc;
+	return cmb_values_drop(txn, p->history, &like, &left, &done);
 }
 
 static uint64_t octets_allowed(const struct cmb_change *c)

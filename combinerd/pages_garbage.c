@@ -20,23 +20,21 @@ void cmb_pages_retire(struct cmb_pages *p, uint64_t gen)
 	p->retired[p->retired_count++] = gen;
 }
 
-int cmb_page_drop(MDB_txn *txn, struct cmb_pages *p, uint64_t gen, size_t *left, bool *done)
+int cmb_values_drop(MDB_txn *txn, MDB_dbi dbi, const struct cmb_key *like, size_t *left, bool *done)
 {
-	struct cmb_key like, at;
+	struct cmb_key at = *like;
 	MDB_cursor *cur = NULL;
 	MDB_val val;
 	uint64_t number;
-	int rc = mdb_cursor_open(txn, p->pages, &cur);
+	int rc = mdb_cursor_open(txn, dbi, &cur);
 
 	if (rc != 0)
 		return rc;
-	cmb_key_page(&like, gen, 0);
-	at = like;
 	at.val.mv_data = at.mem;
 	rc = mdb_cursor_get(cur, &at.val, &val, MDB_SET_RANGE);
 	*done = false;
 	while (rc == 0) {
-		*done = !cmb_key_number(at.val, &like, &number);
+		*done = !cmb_key_number(at.val, like, &number);
 		if (*done || *left == 0)
 			break;
 		--*left;
@@ -47,6 +45,14 @@ int cmb_page_drop(MDB_txn *txn, struct cmb_pages *p, uint64_t gen, size_t *left,
 	mdb_cursor_close(cur);
 	*done = *done || rc == MDB_NOTFOUND;
 	return rc == MDB_NOTFOUND ? 0 : rc;
+}
+
+int cmb_page_drop(MDB_txn *txn, struct cmb_pages *p, uint64_t gen, size_t *left, bool *done)
+{
+	struct cmb_key like;
+
+	cmb_key_page(&like, gen, 0);
+	return cmb_values_drop(txn, p->pages, &like, left, done);
 }
 
 struct sweep {

@@ -90,6 +90,9 @@ uint64_t cmb_seed_page(uint64_t gen, uint64_t number);
 uint64_t cmb_seed_key(MDB_val key);
 
 int cmb_page_put(MDB_txn *txn, struct cmb_pages *p, uint64_t gen, uint64_t number, struct msp_span msg);
+/** Delete at most *left values whose keys are as `like` but for their number, beginning with like's; *left is what may
+ * still be deleted. *done: none are left. */
+int cmb_values_drop(MDB_txn *txn, MDB_dbi dbi, const struct cmb_key *like, size_t *left, bool *done);
 /** Delete at most *left pages of a generation; *left is what may still be deleted. *done: none are left. */
 int cmb_page_drop(MDB_txn *txn, struct cmb_pages *p, uint64_t gen, size_t *left, bool *done);
 

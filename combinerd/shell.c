@@ -263,7 +263,7 @@ static void tour(void *arg)
 	for (unsigned i = 0; more && i < TOUR_ZONES; i++) {
 		struct cmb_hosted *h = it.value;
 
-		if (h->has_head)
+		if (h->has_head && h->transfers_in == 0) /* what came since the start has been told */
 			cmb_notify_all(h);
 		more = msp_map_next(&app->by_name, &it);
 	}
