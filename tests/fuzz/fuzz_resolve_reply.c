@@ -25,7 +25,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	if (resolve_frame(msp_span(data, len), RESOLVE_REPLY_MAX, &payload) != MSP_OK ||
 	    resolve_reply_read(payload, &first) != MSP_OK)
 		return 0;
-	CHECK((first.verdict == MSP_LOOKUP_SECURE) == (first.set != NULL));
+	if (!first.is_open)
+		CHECK((first.verdict == MSP_LOOKUP_SECURE) == (first.set != NULL) && !first.is_negative);
+	else if (first.verdict == MSP_LOOKUP_SECURE || first.verdict == MSP_LOOKUP_INSECURE)
+		CHECK(first.is_negative == (first.set == NULL));
+	else
+		CHECK(first.set == NULL && !first.is_negative);
+	CHECK(first.is_negative || !msp_name_is_set(&first.soa_owner));
 	msp_buf_init(&out, RESOLVE_FRAME_HEAD + RESOLVE_REPLY_MAX);
 	if (resolve_reply_write(&first, &out) == MSP_OK) {
 		enum msp_err err = resolve_frame(msp_buf_span(&out), RESOLVE_REPLY_MAX, &payload);
@@ -33,6 +39,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 		CHECK(err == MSP_OK);
 		err = resolve_reply_read(payload, &second);
 		CHECK(err == MSP_OK && first.id == second.id && first.verdict == second.verdict);
+		CHECK(first.is_open == second.is_open && first.is_negative == second.is_negative);
+		CHECK(msp_span_equal(msp_name_span(&first.soa_owner), msp_name_span(&second.soa_owner)));
 		CHECK(strcmp(first.why, second.why) == 0 && msp_rrset_equal(first.set, second.set));
 		msp_rrset_free(&second.set);
 	}

@@ -10,6 +10,8 @@
 #include "io/sockaddr.h"
 
 #define FREE_DEADLINE_MS 10000 /* for close callbacks, killed children and replies still being written */
+/* A timer may fire before libuv waits for events in the same round: again, so that the wait ends, too. */
+#define AGAIN_MS 1
 
 static void on_keep(uv_async_t *h)
 {
@@ -106,7 +108,7 @@ bool msp_loop_run_until(struct msp_loop *loop, bool (*done)(void *arg), void *ar
 
 	loop->deadline_passed = false;
 	uv_update_time(&loop->uv);
-	uv_timer_start(&loop->deadline, on_deadline, timeout_ms, 0);
+	uv_timer_start(&loop->deadline, on_deadline, timeout_ms, AGAIN_MS);
 	while (!(is_done = done(arg)) && !loop->deadline_passed)
 		uv_run(&loop->uv, UV_RUN_ONCE);
 	uv_timer_stop(&loop->deadline);
@@ -138,7 +140,7 @@ void msp_loop_free(struct msp_loop **loop)
 	/* Not counted as alive, but it wakes the loop: a handle that somebody forgot must not hang the process. */
 	l->deadline_passed = false;
 	uv_update_time(&l->uv);
-	uv_timer_start(&l->deadline, on_deadline, FREE_DEADLINE_MS, 0);
+	uv_timer_start(&l->deadline, on_deadline, FREE_DEADLINE_MS, AGAIN_MS);
 	uv_unref((uv_handle_t *)&l->deadline);
 	while (uv_loop_alive(&l->uv) && !l->deadline_passed)
 		uv_run(&l->uv, UV_RUN_ONCE);
@@ -216,6 +218,51 @@ void msp_timer_close(struct msp_timer **t)
 		return;
 	uv_close((uv_handle_t *)&(*t)->uv, free_handle);
 	*t = NULL;
+}
+
+struct msp_wake {
+	uv_async_t uv;
+	msp_void_fn *cb;
+	void *arg; /* borrowed until close */
+};
+
+static void on_wake(uv_async_t *h)
+{
+	struct msp_wake *w = h->data;
+
+	w->cb(w->arg);
+}
+
+enum msp_err msp_wake_new(struct msp_loop *loop, msp_void_fn *cb, void *arg, struct msp_wake **out)
+{
+	struct msp_wake *w = msp_alloc(1, sizeof(*w));
+	int rc;
+
+	if (w == NULL)
+		return MSP_ENOMEM;
+	rc = uv_async_init(&loop->uv, &w->uv, on_wake);
+	if (rc != 0) {
+		msp_free(w);
+		return msp_err_from_uv(rc);
+	}
+	w->uv.data = w;
+	w->cb = cb;
+	w->arg = arg;
+	*out = w;
+	return MSP_OK;
+}
+
+void msp_wake_fire(struct msp_wake *w)
+{
+	uv_async_send(&w->uv);
+}
+
+void msp_wake_close(struct msp_wake **w)
+{
+	if (*w == NULL)
+		return;
+	uv_close((uv_handle_t *)&(*w)->uv, free_handle);
+	*w = NULL;
 }
 
 struct msp_signal {

@@ -33,6 +33,7 @@ struct msp_loop {
 	struct msp_task *task_first, *task_last;
 	size_t work_count;                   /* of MSP_WORK_MAX */
 	size_t xchg_count;                   /* of MSP_XCHG_MAX */
+	size_t batch_count;                  /* of MSP_BATCHES_MAX */
 	struct msp_xchg_shared *xchg_shared; /* xchg.c: sockets in use by several exchanges */
 	struct msp_rand rand;
 	/* Reads of every socket land here; used up before the read's callback returns. */

@@ -28,8 +28,10 @@ struct lookup {
 	struct lookup *next;
 	struct resolve_ask ask;
 	struct msp_mono deadline;
-	msp_resolve_fn *cb;
+	msp_resolve_fn *cb; /* of these two that which goes with ask.is_open */
+	msp_resolve_open_fn *open;
 	void *arg; /* borrowed until the callback */
+	bool is_forgotten;
 };
 
 struct lookup_list {
@@ -97,14 +99,45 @@ static void release(struct msp_resolver *r)
 	msp_free(r);
 }
 
-/* Calls back and frees l. @return false when the callback closed the resolver: r is gone then. */
-static bool finish(struct msp_resolver *r, struct lookup *l, enum msp_lookup verdict, struct msp_secure_rrset *secure,
-		   const char *why)
+static void tell_open(const struct lookup *l, struct resolve_reply *reply)
+{
+	const struct msp_open_answer a = { .verdict = reply->verdict,
+					   .is_negative = reply->is_negative,
+					   .set = reply->set,
+					   .soa_owner = reply->soa_owner,
+					   .why = reply->why };
+
+	l->open(l->arg, &a);
+	msp_rrset_free(&reply->set);
+}
+
+/* The only place where an RRset becomes a secure one: the worker was asked for it and has said so. */
+static void tell_secure(const struct lookup *l, struct resolve_reply *reply)
+{
+	struct msp_secure_rrset *secure = NULL;
+	const char *why = reply->why;
+
+	if (reply->verdict == MSP_LOOKUP_SECURE && msp_secure_make(&reply->set, &secure) != MSP_OK) {
+		msp_rrset_free(&reply->set);
+		reply->verdict = MSP_LOOKUP_FAILED;
+		why = "out of memory";
+	}
+	l->cb(l->arg, reply->verdict, secure, why);
+}
+
+/* Calls back and frees l; takes over what the reply holds. @return false when the callback closed the resolver: r is
+ * gone then. */
+static bool finish(struct msp_resolver *r, struct lookup *l, struct resolve_reply *reply)
 {
 	bool goes_on;
 
 	r->calling++;
-	l->cb(l->arg, verdict, secure, why);
+	if (l->is_forgotten)
+		msp_rrset_free(&reply->set);
+	else if (l->ask.is_open)
+		tell_open(l, reply);
+	else
+		tell_secure(l, reply);
 	r->calling--;
 	msp_free(l);
 	goes_on = !r->closed;
@@ -112,10 +145,18 @@ static bool finish(struct msp_resolver *r, struct lookup *l, enum msp_lookup ver
 	return goes_on;
 }
 
+static bool finish_without(struct msp_resolver *r, struct lookup *l, enum msp_lookup verdict, const char *why)
+{
+	struct resolve_reply none = { .verdict = verdict };
+
+	(void)snprintf(none.why, sizeof(none.why), "%s", why);
+	return finish(r, l, &none);
+}
+
 static bool finish_failed(struct msp_resolver *r, const char *why)
 {
 	while (r->failed.first)
-		if (!finish(r, list_take(&r->failed, &r->failed.first), MSP_LOOKUP_FAILED, NULL, why))
+		if (!finish_without(r, list_take(&r->failed, &r->failed.first), MSP_LOOKUP_FAILED, why))
 			return false;
 	return true;
 }
@@ -160,13 +201,17 @@ static struct lookup *take_in_flight(struct msp_resolver *r, uint32_t id)
 
 static void pump_soon(struct msp_resolver *r);
 
+static bool is_reply_to(const struct resolve_reply *reply, const struct lookup *l)
+{
+	return reply->is_open == l->ask.is_open && (reply->set == NULL || reply->set->type == l->ask.type);
+}
+
 static void on_reply(void *arg, struct resolve_reply *reply)
 {
 	struct msp_resolver *r = arg;
-	struct msp_secure_rrset *secure = NULL;
 	struct lookup *l = take_in_flight(r, reply->id);
 
-	if (!l || (reply->set && reply->set->type != l->ask.type)) {
+	if (!l || !is_reply_to(reply, l)) {
 		msp_rrset_free(&reply->set);
 		if (l)
 			list_add(&r->failed, l);
@@ -174,13 +219,8 @@ static void on_reply(void *arg, struct resolve_reply *reply)
 		return;
 	}
 	r->backoff_ms = BACKOFF_MIN_MS; /* it works */
-	if (reply->set && msp_secure_make(&reply->set, &secure) != MSP_OK) {
-		msp_rrset_free(&reply->set);
-		reply->verdict = MSP_LOOKUP_FAILED;
-		(void)snprintf(reply->why, sizeof(reply->why), "out of memory");
-	}
 	pump_soon(r);
-	(void)finish(r, l, reply->verdict, secure, reply->why);
+	(void)finish(r, l, reply);
 }
 
 static enum msp_err worker_start(struct msp_resolver *r, struct msp_why *why)
@@ -261,8 +301,8 @@ static bool guard_flight(struct msp_resolver *r, struct msp_mono now)
 
 	while (r->flight.first && msp_mono_reached(now, r->flight.first->deadline)) {
 		stuck = true;
-		if (!finish(r, list_take(&r->flight, &r->flight.first), MSP_LOOKUP_TIMEOUT, NULL,
-			    "resolver worker does not answer"))
+		if (!finish_without(r, list_take(&r->flight, &r->flight.first), MSP_LOOKUP_TIMEOUT,
+				    "resolver worker does not answer"))
 			return false;
 	}
 	return stuck && r->worker ? worker_lost(r, "resolver worker does not answer") : true;
@@ -287,27 +327,54 @@ static void tick(void *arg)
 		start_ticking(r);
 }
 
-enum msp_err msp_resolver_ask(struct msp_resolver *r, const struct msp_name *name, uint16_t type, msp_resolve_fn *cb,
-			      void *arg)
+static enum msp_err enqueue(struct msp_resolver *r, const struct lookup *what)
 {
 	struct lookup *l;
 
-	if (!msp_name_is_set(name) || msp_type_is_meta(type))
+	if (!msp_name_is_set(&what->ask.name) || msp_type_is_meta(what->ask.type))
 		return MSP_EVALUE;
 	if (r->queue.count >= r->conf.queue_max)
 		return MSP_EBUSY;
 	l = msp_alloc(1, sizeof(*l));
 	if (!l)
 		return MSP_ENOMEM;
-	l->ask.name = *name;
-	l->ask.type = type;
-	l->cb = cb;
-	l->arg = arg;
+	*l = *what;
 	l->deadline = msp_mono_add_ms(msp_mono_now(), (int64_t)r->conf.timeout_ms + NO_WORKER_MS);
 	list_add(&r->queue, l);
 	start_ticking(r);
 	pump_soon(r);
 	return MSP_OK;
+}
+
+enum msp_err msp_resolver_ask(struct msp_resolver *r, const struct msp_name *name, uint16_t type, msp_resolve_fn *cb,
+			      void *arg)
+{
+	const struct lookup l = { .ask = { .type = type, .name = *name }, .cb = cb, .arg = arg };
+
+	return enqueue(r, &l);
+}
+
+enum msp_err msp_resolver_ask_open(struct msp_resolver *r, const struct msp_name *name, uint16_t type,
+				   msp_resolve_open_fn *cb, void *arg)
+{
+	const struct lookup l = { .ask = { .type = type, .is_open = true, .name = *name }, .open = cb, .arg = arg };
+
+	return enqueue(r, &l);
+}
+
+/* They go their way, and end without a word. */
+static void forget_in(struct lookup_list *list, const void *arg)
+{
+	for (struct lookup *l = list->first; l; l = l->next)
+		if (l->arg == arg)
+			l->is_forgotten = true;
+}
+
+void msp_resolver_forget(struct msp_resolver *r, const void *arg)
+{
+	forget_in(&r->queue, arg);
+	forget_in(&r->flight, arg);
+	forget_in(&r->failed, arg);
 }
 
 void msp_resolver_flush(struct msp_resolver *r)

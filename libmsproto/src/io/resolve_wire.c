@@ -3,6 +3,9 @@
 
 #include <string.h>
 
+/* What kind of ask or reply it is, and what follows. */
+enum { FLAG_OPEN = 1, FLAG_NEGATIVE = 2, FLAG_SOA = 4 };
+
 static void add_u16(struct msp_buf *b, uint16_t v)
 {
 	msp_buf_add_u8(b, (uint8_t)(v >> 8));
@@ -35,6 +38,7 @@ enum msp_err resolve_ask_write(const struct resolve_ask *ask, struct msp_buf *ou
 	add_u32(out, 0);
 	add_u32(out, ask->id);
 	add_u16(out, ask->type);
+	msp_buf_add_u8(out, ask->is_open ? FLAG_OPEN : 0);
 	msp_buf_add_span(out, msp_name_span(&ask->name));
 	return close_frame(out, start);
 }
@@ -42,11 +46,16 @@ enum msp_err resolve_ask_write(const struct resolve_ask *ask, struct msp_buf *ou
 enum msp_err resolve_ask_read(struct msp_span payload, struct resolve_ask *out)
 {
 	struct msp_rd rd;
+	uint8_t flags;
 
 	msp_rd_init(&rd, payload);
 	out->id = msp_rd_u32(&rd);
 	out->type = msp_rd_u16(&rd);
+	flags = msp_rd_u8(&rd);
+	out->is_open = flags == FLAG_OPEN;
 	msp_name_read(&rd, MSP_NAME_PLAIN, &out->name);
+	if (rd.err == MSP_OK && flags > FLAG_OPEN)
+		return MSP_EVALUE;
 	return msp_rd_done(&rd);
 }
 
@@ -54,12 +63,17 @@ enum msp_err resolve_reply_write(const struct resolve_reply *reply, struct msp_b
 {
 	size_t start = out->len, why_len = strlen(reply->why);
 	const struct msp_rrset *set = reply->set;
+	bool has_soa = msp_name_is_set(&reply->soa_owner);
 
 	add_u32(out, 0);
 	add_u32(out, reply->id);
 	msp_buf_add_u8(out, (uint8_t)reply->verdict);
+	msp_buf_add_u8(out, (uint8_t)((reply->is_open ? FLAG_OPEN : 0) | (reply->is_negative ? FLAG_NEGATIVE : 0) |
+				      (has_soa ? FLAG_SOA : 0)));
 	msp_buf_add_u8(out, (uint8_t)why_len);
 	msp_buf_add(out, reply->why, why_len);
+	if (has_soa)
+		msp_buf_add_span(out, msp_name_span(&reply->soa_owner));
 	if (set) {
 		msp_buf_add_span(out, msp_name_span(&set->owner));
 		add_u16(out, set->type);
@@ -104,16 +118,40 @@ static enum msp_err read_set(struct msp_rd *rd, struct msp_rrset **out)
 	return err;
 }
 
+/* Whether flags and verdict go together, and whether records follow. */
+static enum msp_err check_kind(uint8_t flags, enum msp_lookup verdict, bool *has_set)
+{
+	bool is_answer = verdict == MSP_LOOKUP_SECURE || verdict == MSP_LOOKUP_INSECURE;
+
+	*has_set = false;
+	switch (flags) {
+	case 0:
+		*has_set = verdict == MSP_LOOKUP_SECURE;
+		return MSP_OK;
+	case FLAG_OPEN:
+		*has_set = is_answer;
+		return verdict == MSP_LOOKUP_NODATA ? MSP_EVALUE : MSP_OK;
+	case FLAG_OPEN | FLAG_NEGATIVE:
+	case FLAG_OPEN | FLAG_NEGATIVE | FLAG_SOA:
+		return is_answer ? MSP_OK : MSP_EVALUE;
+	default:
+		return MSP_EVALUE;
+	}
+}
+
 enum msp_err resolve_reply_read(struct msp_span payload, struct resolve_reply *out)
 {
 	struct msp_rd rd;
 	struct msp_span why;
-	uint8_t verdict;
+	uint8_t verdict, flags;
+	enum msp_err err;
+	bool has_set;
 
 	msp_rd_init(&rd, payload);
-	out->set = NULL;
+	*out = (struct resolve_reply){ .set = NULL };
 	out->id = msp_rd_u32(&rd);
 	verdict = msp_rd_u8(&rd);
+	flags = msp_rd_u8(&rd);
 	why = msp_rd_take(&rd, msp_rd_u8(&rd));
 	if (rd.err != MSP_OK)
 		return rd.err;
@@ -121,9 +159,15 @@ enum msp_err resolve_reply_read(struct msp_span payload, struct resolve_reply *o
 		return MSP_EVALUE;
 	if (why.len > 0)
 		memcpy(out->why, why.ptr, why.len);
-	out->why[why.len] = '\0';
 	out->verdict = (enum msp_lookup)verdict;
-	return out->verdict == MSP_LOOKUP_SECURE ? read_set(&rd, &out->set) : msp_rd_done(&rd);
+	out->is_open = (flags & FLAG_OPEN) != 0;
+	out->is_negative = (flags & FLAG_NEGATIVE) != 0;
+	err = check_kind(flags, out->verdict, &has_set);
+	if (err != MSP_OK)
+		return err;
+	if ((flags & FLAG_SOA) != 0)
+		msp_name_read(&rd, MSP_NAME_PLAIN, &out->soa_owner);
+	return has_set ? read_set(&rd, &out->set) : msp_rd_done(&rd);
 }
 
 enum msp_err resolve_frame(struct msp_span in, size_t max, struct msp_span *payload)

@@ -16,21 +16,30 @@
 struct resolve_ask {
 	uint32_t id;
 	uint16_t type;
+	bool is_open; /* an insecure answer is of use as well, and so is a denial: the reply is an open one */
 	struct msp_name name;
 };
 
+/**
+ * Two kinds that never pass for one another: the parent knows which it has asked for. Records come in a secure reply
+ * (is_open false) with MSP_LOOKUP_SECURE only; in an open one with SECURE and INSECURE, or else it is negative.
+ */
 struct resolve_reply {
 	uint32_t id;
 	enum msp_lookup verdict;
+	bool is_open;
+	bool is_negative; /* open ones only */
 	char why[RESOLVE_WHY_MAX + 1];
-	struct msp_rrset *set; /* owned; only with MSP_LOOKUP_SECURE */
+	struct msp_rrset *set;     /* owned */
+	struct msp_name soa_owner; /* unset unless negative */
 };
 
 /** Append one frame. */
 MSP_CHECKED enum msp_err resolve_ask_write(const struct resolve_ask *ask, struct msp_buf *out);
 MSP_CHECKED enum msp_err resolve_ask_read(struct msp_span payload, struct resolve_ask *out);
 MSP_CHECKED enum msp_err resolve_reply_write(const struct resolve_reply *reply, struct msp_buf *out);
-/** A verdict of secure without records, records without it, and RDATA that its type does not allow are errors. */
+/** Records where there must be none, none where there must be some, and RDATA that its type does not allow are errors.
+ */
 MSP_CHECKED enum msp_err resolve_reply_read(struct msp_span payload, struct resolve_reply *out);
 /**
  * Whether `in` starts with a whole frame.

@@ -10,6 +10,7 @@
 #include <msproto/msg/msg.h>
 
 #include "io/resolve_engine.h"
+#include "io/resolve_judge.h"
 #include "io/resolve_wire.h"
 
 #include <linux/capability.h>
@@ -29,7 +30,6 @@
 #define SPARES_MAX         4u  /* contexts for second attempts, at a time */
 #define SPARE_FRESH_MS     400 /* under the pause: what it has cached is younger than the question */
 #define TIMEOUT_MS_DEFAULT 10000u
-#define CNAME_HOPS_MAX     16
 #define ROOTS_MAX          16u
 #define ADDRESS_SPACE_MAX  (512ul << 20)
 #define READ_CHUNK         4096
@@ -149,73 +149,14 @@ static void spare_put(struct spare *s)
 
 static void judge(struct question *q, enum msp_lookup verdict, const char *why)
 {
-	q->reply.verdict = verdict;
-	(void)snprintf(q->reply.why, sizeof(q->reply.why), "%s", why);
-}
-
-/* The records of the asked type, at the end of the answer's own CNAME chain. *out stays NULL when there are none. */
-static enum msp_err collect(struct worker *w, const struct msp_msg *m, const struct resolve_ask *ask,
-			    struct msp_rrset **out)
-{
-	struct msp_name at = ask->name;
-	enum msp_err err = MSP_OK;
-
-	for (int hop = 0; hop <= CNAME_HOPS_MAX && err == MSP_OK; hop++) {
-		struct msp_name target = { .len = 0 };
-		struct msp_msg_it it;
-		struct msp_rr rr;
-
-		msp_msg_it_init(&it, m, MSP_SEC_ANSWER, &w->scratch);
-		while (err == MSP_OK && msp_msg_next(&it, &rr)) {
-			if (rr.cls != MSP_CLASS_IN || !msp_name_equal(&rr.owner, &at))
-				continue;
-			if (rr.type == ask->type) {
-				if (!*out)
-					err = msp_rrset_new(&rr.owner, rr.type, rr.ttl, out);
-				if (err == MSP_OK && rr.ttl < (*out)->ttl)
-					(*out)->ttl = rr.ttl;
-				if (err == MSP_OK)
-					err = msp_rrset_add(*out, rr.rdata);
-			} else if (rr.type == MSP_TYPE_CNAME) {
-				err = msp_name_from_wire(rr.rdata, &target);
-			}
-		}
-		if (*out || !msp_name_is_set(&target))
-			return err;
-		at = target;
-	}
-	return err == MSP_OK ? MSP_ELIMIT : err;
-}
-
-static void judge_secure(struct question *q, const getdns_dict *response)
-{
-	getdns_bindata *raw = NULL;
-	struct msp_msg m;
-	struct msp_why why = { "" };
-	enum msp_err err;
-
-	if (getdns_dict_get_bindata(response, "/replies_full/0", &raw) != GETDNS_RETURN_GOOD) {
-		judge(q, MSP_LOOKUP_FAILED, "no raw answer");
-		return;
-	}
-	err = msp_msg_parse(msp_span(raw->data, raw->size), &q->w->scratch, &m, &why);
-	if (err == MSP_OK)
-		err = collect(q->w, &m, &q->ask, &q->reply.set);
-	if (err != MSP_OK) {
-		msp_rrset_free(&q->reply.set);
-		judge(q, MSP_LOOKUP_FAILED, why.text[0] ? why.text : msp_err_text(err));
-	} else if (q->reply.set) {
-		judge(q, MSP_LOOKUP_SECURE, "secure");
-	} else {
-		judge(q, MSP_LOOKUP_NODATA,
-		      m.rcode == MSP_RCODE_NXDOMAIN ? "name does not exist" : "no records of this type");
-	}
+	resolve_judge(&q->reply, verdict, why);
 }
 
 /* dnssec_return_all_statuses hands out everything with its status, so that the decision is made here. */
 static void judge_response(struct question *q, const getdns_dict *response)
 {
 	uint32_t rcode = 0, dnssec = 0;
+	getdns_bindata *raw = NULL;
 	char why[64];
 
 	if (getdns_dict_get_int(response, "/replies_tree/0/header/rcode", &rcode) != GETDNS_RETURN_GOOD) {
@@ -229,14 +170,15 @@ static void judge_response(struct question *q, const getdns_dict *response)
 	} else if (rcode != MSP_RCODE_NOERROR && rcode != MSP_RCODE_NXDOMAIN) {
 		(void)snprintf(why, sizeof(why), "servers answer %s", msp_rcode_name(rcode));
 		judge(q, MSP_LOOKUP_FAILED, why);
-	} else if (dnssec == GETDNS_DNSSEC_SECURE) {
-		judge_secure(q, response);
-	} else if (dnssec == GETDNS_DNSSEC_INSECURE) {
-		judge(q, MSP_LOOKUP_INSECURE, "insecure: the zone is not signed, or no DS leads to it");
 	} else if (dnssec == GETDNS_DNSSEC_INDETERMINATE) {
 		judge(q, MSP_LOOKUP_INDETERMINATE, "indeterminate: no trust anchor covers the name");
-	} else {
+	} else if (dnssec != GETDNS_DNSSEC_SECURE && dnssec != GETDNS_DNSSEC_INSECURE) {
 		judge(q, MSP_LOOKUP_FAILED, "not validated");
+	} else if (getdns_dict_get_bindata(response, "/replies_full/0", &raw) != GETDNS_RETURN_GOOD) {
+		judge(q, MSP_LOOKUP_FAILED, "no raw answer");
+	} else {
+		resolve_judge_answer(&q->reply, &q->ask, dnssec == GETDNS_DNSSEC_SECURE, msp_span(raw->data, raw->size),
+				     &q->w->scratch);
 	}
 }
 
@@ -367,7 +309,9 @@ static void question_ask(struct question *q, struct resolve_engine *engine)
 static void accept_question(struct worker *w, const struct resolve_ask *ask)
 {
 	struct question *q;
-	struct resolve_reply busy = { .id = ask->id, .verdict = MSP_LOOKUP_FAILED, .why = "too many look-ups" };
+	struct resolve_reply busy = {
+		.id = ask->id, .verdict = MSP_LOOKUP_FAILED, .is_open = ask->is_open, .why = "too many look-ups"
+	};
 
 	if (w->lookup_count >= LOOKUPS_MAX) {
 		send_reply(w, &busy);
@@ -379,6 +323,7 @@ static void accept_question(struct worker *w, const struct resolve_ask *ask)
 	q->w = w;
 	q->ask = *ask;
 	q->reply.id = ask->id;
+	q->reply.is_open = ask->is_open;
 	q->start = msp_mono_now();
 	q->timer.data = q;
 	(void)uv_timer_init(&w->uv, &q->timer);

@@ -2,8 +2,9 @@
 /*
  * resolvetool -a ANCHOR-FILE -r ROOT-ADDRESS [-t TIMEOUT-MS]: reads commands from standard input, a line each:
  *   NAME TYPE [NAME TYPE]...   look all of them up at once; per name a line "name type verdict|why|owner ttl|rdata;
- * rdata" flush                      forget cached answers restarts                   how often the worker died For the
- * integration test of the resolver: the daemon's own way of using it, without a daemon.
+ * rdata"; ~NAME is an open look-up, whose line goes on with "|soa owner" when it is negative flush forget cached
+ * answers restarts                   how often the worker died For the integration test of the resolver: the daemon's
+ * own way of using it, without a daemon.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,15 +23,13 @@ struct lookup {
 	size_t *left;
 };
 
-static void answered(void *arg, enum msp_lookup verdict, struct msp_secure_rrset *secure, const char *why)
+static void say(const struct lookup *l, enum msp_lookup verdict, const char *why, const struct msp_rrset *set,
+		const char *more)
 {
-	struct lookup *l = arg;
 	struct msp_buf text;
 
 	msp_buf_init(&text, 1 << 20);
-	if (secure) {
-		const struct msp_rrset *set = msp_secure_get(secure);
-
+	if (set) {
 		msp_buf_printf(&text, "%s %u|", MSP_NAME(&set->owner), set->ttl);
 		for (size_t i = 0; i < set->count; i++) {
 			msp_buf_add_str(&text, i ? "; " : "");
@@ -39,11 +38,26 @@ static void answered(void *arg, enum msp_lookup verdict, struct msp_secure_rrset
 	} else {
 		msp_buf_add_str(&text, "|");
 	}
-	(void)printf("%s %s %s|%s|%s\n", l->name, l->type, msp_lookup_name(verdict), why, msp_buf_text(&text));
+	(void)printf("%s %s %s|%s|%s%s\n", l->name, l->type, msp_lookup_name(verdict), why, msp_buf_text(&text), more);
 	(void)fflush(stdout);
 	msp_buf_fini(&text);
-	msp_secure_free(&secure);
 	(*l->left)--;
+}
+
+static void answered(void *arg, enum msp_lookup verdict, struct msp_secure_rrset *secure, const char *why)
+{
+	say(arg, verdict, why, secure ? msp_secure_get(secure) : NULL, "");
+	msp_secure_free(&secure);
+}
+
+static void answered_open(void *arg, const struct msp_open_answer *a)
+{
+	char more[1100] = "";
+
+	if (a->is_negative)
+		(void)snprintf(more, sizeof(more), "|soa %s",
+			       msp_name_is_set(&a->soa_owner) ? MSP_NAME(&a->soa_owner) : "");
+	say(arg, a->verdict, a->why, a->set, more);
 }
 
 static bool all_answered(void *arg)
@@ -64,15 +78,20 @@ static const char *next_word(char **line)
 
 static bool ask(struct msp_resolver *r, const char *name, const char *type, struct lookup *l, size_t *left)
 {
+	bool is_open = name[0] == '~';
 	struct msp_name owner;
 	uint16_t number;
+	enum msp_err err;
 
 	(void)snprintf(l->name, sizeof(l->name), "%s", name);
 	(void)snprintf(l->type, sizeof(l->type), "%s", type);
 	l->left = left;
-	if (msp_name_from_text(name, &owner) != MSP_OK ||
-	    msp_type_from_text(msp_span_str(type), NULL, &number) != MSP_OK ||
-	    msp_resolver_ask(r, &owner, number, answered, l) != MSP_OK)
+	if (msp_name_from_text(name + is_open, &owner) != MSP_OK ||
+	    msp_type_from_text(msp_span_str(type), NULL, &number) != MSP_OK)
+		return false;
+	err = is_open ? msp_resolver_ask_open(r, &owner, number, answered_open, l)
+		      : msp_resolver_ask(r, &owner, number, answered, l);
+	if (err != MSP_OK)
 		return false;
 	(*left)++;
 	return true;

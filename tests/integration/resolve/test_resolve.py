@@ -42,6 +42,13 @@ class Resolver:
         """(verdict, why, owner, ttl, sorted records)"""
         return self.result(self.command(f"{name} {rtype}"))
 
+    def ask_open(self, name, rtype):
+        """(verdict, owner, sorted records, owner of the SOA or None when not negative)"""
+        line = self.command(f"~{name} {rtype}")
+        line, negative, soa = line.partition("|soa ")
+        verdict, _, owner, _, records = self.result(line)
+        return verdict, owner, records, soa if negative else None
+
     @staticmethod
     def result(line):
         head, why, owner, rdata = line.split("|", 3)
@@ -128,6 +135,56 @@ def test_unsigned_zones_are_insecure(shared):
     verdict, why, _, _, records = shared.ask("msa.insecure.example.", "A")
     assert (verdict, records) == ("insecure", [])
     assert why
+
+
+ADDRESSES = ["10.53.0.7", "10.53.0.8"]
+
+
+@pytest.mark.parametrize("zone,verdict", [("nsec.example.", "secure"), ("nsec3.example.", "secure"), ("insecure.example.", "insecure")])
+def test_open_look_ups_hand_out_what_there_is(shared, zone, verdict):
+    assert shared.ask_open(f"msa.{zone}", "A") == (verdict, f"msa.{zone}", ADDRESSES, None)
+    assert shared.ask_open(f"any.thing.wild.{zone}", "TXT") == (verdict, f"any.thing.wild.{zone}", ['"expanded"'], None)
+    assert shared.ask_open(f"alias.{zone}", "A") == (verdict, f"msa.{zone}", ADDRESSES, None)
+
+
+@pytest.mark.parametrize("zone,verdict", [("nsec.example.", "secure"), ("nsec3.example.", "secure"), ("insecure.example.", "insecure")])
+def test_open_denials_name_the_zone_that_denies(shared, zone, verdict):
+    for name in (f"nowhere.{zone}", f"far.below.nowhere.{zone}"):  # the name does not exist
+        assert shared.ask_open(name, "A") == (verdict, "", [], zone)
+        assert shared.ask_open(name, "A") == (verdict, "", [], zone)  # from the cache
+    for name in (f"msa.{zone}", f"below.{zone}", zone):  # it does, the type does not
+        assert shared.ask_open(name, "TYPE66") == (verdict, "", [], zone)
+    assert shared.ask_open(f"any.thing.wild.{zone}", "A") == (verdict, "", [], zone)  # at a wildcard
+    assert shared.ask_open(f"wild.{zone}", "A") == (verdict, "", [], zone)
+
+
+def test_an_open_denial_above_a_cut_names_the_parent(shared):
+    assert shared.ask_open("nowhere.example.", "TYPE66") == ("secure", "", [], "example.")
+    assert shared.ask_open("nsec._dsync.example.", "TYPE66") == ("secure", "", [], "example.")
+    assert shared.ask_open("_dsync.example.", "TYPE66") == ("secure", "", [], "example.")
+
+
+def test_open_look_ups_follow_cnames_into_other_zones(shared):
+    assert shared.ask_open("to-other.nsec.example.", "A") == ("secure", "msa.nsec3.example.", ADDRESSES, None)
+    assert shared.ask_open("to-insecure.nsec.example.", "A") == ("insecure", "msa.insecure.example.", ADDRESSES, None)
+    assert shared.ask_open("to-nothing.nsec.example.", "A") == ("secure", "", [], "nsec3.example.")
+
+
+def test_an_open_look_up_leaves_the_secure_one_as_strict_as_it_was(shared):
+    assert shared.ask_open("n1.insecure.example.", "A")[0] == "insecure"
+    assert shared.ask("n1.insecure.example.", "A")[::4] == ("insecure", [])
+    assert shared.ask("nowhere.insecure.example.", "A")[::4] == ("insecure", [])
+
+
+def test_open_look_ups_of_bogus_names_give_nothing(shared):
+    assert shared.ask_open("msa.bogus.example.", "A") == ("bogus", "", [], None)
+    assert shared.ask_open("nowhere.bogus.example.", "A") == ("bogus", "", [], None)
+
+
+def test_open_look_ups_that_fail_are_not_negative(shared):
+    verdict, owner, records, soa = shared.ask_open("www.silent.example.", "A")
+    assert verdict in ("timeout", "failed") and (owner, records, soa) == ("", [], None)
+    assert shared.ask_open("www.refuses.example.", "A") == ("failed", "", [], None)  # its servers know no such zone
 
 
 def test_a_wrong_ds_is_bogus_and_gives_no_records(shared):

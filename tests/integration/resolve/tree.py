@@ -92,6 +92,7 @@ class Tree:
                 text += f"{label} DS 12345 13 2 {hashlib.sha256(b'another key').hexdigest()}\n"
             elif signed:
                 text += self.ds("zones", zone)
+        text += f"refuses NS ns.refuses\nns.refuses A {ZONES}\n"  # a delegation to a server that does not have it
         return text + f"silent NS ns.silent\nns.silent A {SILENT}\nsilent DS 1 13 2 {hashlib.sha256(b'x').hexdigest()}\n"
 
     def path(self, *parts):

@@ -214,6 +214,72 @@ static void work_over_the_limit_is_refused_and_room_comes_back(void **state)
 	assert_true(msp_loop_run_until(k.loop, is_zero, &left, K_LIMIT_MS));
 }
 
+/* --- wakes from other threads --- */
+
+#define WAKES 1000
+
+struct woken {
+	struct msp_wake *wake;
+	pthread_t loop_thread;
+	size_t fired; /* atomic */
+	size_t calls, seen;
+	bool done;
+};
+
+static void *fire_often(void *arg)
+{
+	struct woken *w = arg;
+
+	for (size_t i = 0; i < WAKES; i++) {
+		__atomic_add_fetch(&w->fired, 1, __ATOMIC_SEQ_CST);
+		msp_wake_fire(w->wake);
+	}
+	return NULL;
+}
+
+static void on_woken(void *arg)
+{
+	struct woken *w = arg;
+
+	assert_true(pthread_equal(pthread_self(), w->loop_thread));
+	w->calls++;
+	w->seen = __atomic_load_n(&w->fired, __ATOMIC_SEQ_CST);
+	w->done = w->seen == WAKES;
+}
+
+static void wakes_from_another_thread_are_told_once_or_more_on_the_loop(void **state)
+{
+	struct woken w = { .loop_thread = pthread_self() };
+	pthread_t thread;
+
+	(void)state;
+	T_OK(msp_wake_new(k.loop, on_woken, &w, &w.wake));
+	assert_int_equal(pthread_create(&thread, NULL, fire_often, &w), 0);
+	K_UNTIL(&k, &w.done); /* what was done before the last one is seen */
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	assert_in_range(w.calls, 1, WAKES);
+	msp_wake_close(&w.wake);
+	assert_null(w.wake);
+	msp_wake_close(&w.wake);
+}
+
+static void a_closed_wake_is_silent(void **state)
+{
+	struct woken w = { .loop_thread = pthread_self() };
+	struct msp_timer *end;
+
+	(void)state;
+	memset(&seen, 0, sizeof(seen));
+	T_OK(msp_timer_new(k.loop, on_end, &seen, &end));
+	T_OK(msp_wake_new(k.loop, on_woken, &w, &w.wake));
+	msp_wake_fire(w.wake);
+	msp_wake_close(&w.wake);
+	msp_timer_start(end, 5);
+	K_UNTIL(&k, &seen.done);
+	assert_int_equal(w.calls, 0);
+	msp_timer_close(&end);
+}
+
 /* --- children --- */
 
 struct child_seen {
@@ -404,6 +470,8 @@ int main(void)
 		TEST(run_lasts_until_stop),
 		TEST(work_runs_in_the_pool_and_is_done_on_the_loop),
 		TEST(work_over_the_limit_is_refused_and_room_comes_back),
+		TEST(wakes_from_another_thread_are_told_once_or_more_on_the_loop),
+		TEST(a_closed_wake_is_silent),
 		TEST(child_output_and_exit_status_come_back),
 		TEST(child_gets_its_input),
 		TEST(child_that_does_not_read_its_input_is_fine),

@@ -34,6 +34,14 @@ void msp_timer_start(struct msp_timer *t, uint64_t after_ms);
 void msp_timer_stop(struct msp_timer *t);
 void msp_timer_close(struct msp_timer **t);
 
+/** From another thread: `cb` runs on the loop soon after, once for any number of fires before it runs. */
+struct msp_wake;
+MSP_CHECKED enum msp_err msp_wake_new(struct msp_loop *loop, msp_void_fn *cb, void *arg, struct msp_wake **out);
+/** From any thread, until msp_wake_close. */
+void msp_wake_fire(struct msp_wake *w);
+/** On the loop; `cb` does not run any more. */
+void msp_wake_close(struct msp_wake **w);
+
 /** Signals. */
 struct msp_signal;
 MSP_CHECKED enum msp_err msp_signal_new(struct msp_loop *loop, int signum, msp_void_fn *cb, void *arg,

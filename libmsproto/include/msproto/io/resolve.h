@@ -38,6 +38,24 @@ typedef void msp_resolve_fn(void *arg, enum msp_lookup verdict, struct msp_secur
 /** The callback fires exactly once. CNAMEs are followed; the RRset's owner is then the target. */
 MSP_CHECKED enum msp_err msp_resolver_ask(struct msp_resolver *r, const struct msp_name *name, uint16_t type,
 					  msp_resolve_fn *cb, void *arg);
+/**
+ * What DNS says, validated as far as that goes: for what may be believed without a signature (addresses of servers that
+ * prove themselves in another way, DSYNC by RFC 9859 2.1). A type of its own: it never passes for a secure RRset.
+ * Bogus, indeterminate and failed look-ups carry nothing.
+ */
+struct msp_open_answer {
+	enum msp_lookup verdict;   /* SECURE, INSECURE: records, or a denial; else neither */
+	bool is_negative;          /* with SECURE and INSECURE: name or type does not exist; never NODATA here */
+	struct msp_rrset *set;     /* owned by the callback's caller; NULL when negative; owner: what CNAMEs led to */
+	struct msp_name soa_owner; /* negative: owner of the SOA in the authority section; unset when there is none */
+	const char *why;           /* for people */
+};
+/** `answer` and what it holds are borrowed during the call. */
+typedef void msp_resolve_open_fn(void *arg, const struct msp_open_answer *answer);
+MSP_CHECKED enum msp_err msp_resolver_ask_open(struct msp_resolver *r, const struct msp_name *name, uint16_t type,
+					       msp_resolve_open_fn *cb, void *arg); /* as msp_resolver_ask */
+/** No callback comes any more for look-ups that were asked with this arg. */
+void msp_resolver_forget(struct msp_resolver *r, const void *arg);
 /** Forget cached answers (restarts the worker when nothing is in flight, at the latest after its look-ups have ended).
  */
 void msp_resolver_flush(struct msp_resolver *r);
