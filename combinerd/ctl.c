@@ -12,6 +12,17 @@
  * MSP_CONTROL_LINE_MAX. */
 #define ROWS_MAX 1000
 
+enum msp_err cmb_ctl_zone(struct cmb_app *app, const json_t *args, struct cmb_hosted **out, struct msp_why *why)
+{
+	struct msp_name name;
+	enum msp_err err = msp_arg_name(args, "zone", &name, why);
+
+	if (err != MSP_OK)
+		return err;
+	*out = cmb_shell_find(app, &name);
+	return *out != NULL ? MSP_OK : msp_fail(why, MSP_ENOTFOUND, "zone %s is not configured", MSP_NAME(&name));
+}
+
 /* --- all zones ---------------------------------------------------------------------------------------------------- */
 
 /* What `state` of zone list may say: a condition, a mark, or "trouble": not served, or marked with something bad. */
@@ -29,7 +40,7 @@ static enum msp_err read_filter(const json_t *args, struct filter *f, struct msp
 	*f = (struct filter){ .any = state == NULL || state[0] == '\0', .condition = -1, .mark = -1 };
 	f->has_under = msp_json_str(args, "under") != NULL;
 	if (f->has_under) {
-		enum msp_err err = cmb_ctl_name(args, "under", &f->under, why);
+		enum msp_err err = msp_arg_name(args, "under", &f->under, why);
 
 		if (err != MSP_OK)
 			return err;
@@ -74,32 +85,32 @@ static enum msp_err zone_list(void *arg, const json_t *args, json_t **data, stru
 	struct msp_name_key key = { 0 };
 	struct filter filter;
 	struct msp_map_it it;
-	struct cmb_put list;
+	struct msp_put list;
 	uint64_t limit = ROWS_MAX, rows = 0;
 	enum msp_err err = read_filter(args, &filter, why);
 
 	if (err == MSP_OK && json_object_get(args, "after") != NULL) {
-		err = cmb_ctl_name(args, "after", &after, why);
+		err = msp_arg_name(args, "after", &after, why);
 		key = msp_name_key(&after);
 	}
 	if (err == MSP_OK)
-		err = cmb_ctl_number(args, "limit", ROWS_MAX, ROWS_MAX, &limit, why);
+		err = msp_arg_number(args, "limit", ROWS_MAX, ROWS_MAX, &limit, why);
 	if (err != MSP_OK)
 		return err;
-	list = cmb_put_new(json_array());
+	list = msp_put_new(json_array());
 	for (bool more = msp_map_first(&app->by_name, key.len != 0 ? msp_name_key_span(&key) : msp_span(NULL, 0), &it);
 	     more && rows < limit && list.err == MSP_OK; more = msp_map_next(&app->by_name, &it)) {
 		const struct cmb_hosted *h = it.value;
-		struct cmb_put one;
+		struct msp_put one;
 
 		if (!passes(h, &filter) || msp_name_equal(&h->name, &after))
 			continue;
-		one = cmb_put_new(json_object());
+		one = msp_put_new(json_object());
 		cmb_ctl_summary(h, &one);
-		cmb_put_part(&list, NULL, &one);
+		msp_put_part(&list, NULL, &one);
 		rows++;
 	}
-	return cmb_put_end(&list, data);
+	return msp_put_end(&list, data);
 }
 
 /* --- what an operator does ---------------------------------------------------------------------------------------- */
@@ -185,7 +196,7 @@ static enum msp_err drop(void *arg, const json_t *args, json_t **data, struct ms
 
 	(void)data;
 	if (err == MSP_OK && !is_all)
-		err = cmb_ctl_name(args, "originator", &name, why);
+		err = msp_arg_name(args, "originator", &name, why);
 	if (err != MSP_OK)
 		return err;
 	err = cmb_ctl_loaded(h, &z, why);
@@ -205,49 +216,49 @@ static enum msp_err drop(void *arg, const json_t *args, json_t **data, struct ms
 
 static enum msp_err put_audit(void *arg, const struct cmb_audit *a)
 {
-	struct cmb_put *list = arg, one = cmb_put_new(json_object());
+	struct msp_put *list = arg, one = msp_put_new(json_object());
 
-	cmb_put_int(&one, "seq", (int64_t)a->seq);
-	cmb_put_int(&one, "at", a->at.s);
-	cmb_put_str(&one, "who", msp_name_is_set(&a->key) ? MSP_NAME(&a->key) : "operator");
-	cmb_put_name(&one, "originator", &a->originator);
-	cmb_put_str(&one, "what", a->what);
-	cmb_put_part(list, NULL, &one);
+	msp_put_int(&one, "seq", (int64_t)a->seq);
+	msp_put_int(&one, "at", a->at.s);
+	msp_put_str(&one, "who", msp_name_is_set(&a->key) ? MSP_NAME(&a->key) : "operator");
+	msp_put_name(&one, "originator", &a->originator);
+	msp_put_str(&one, "what", a->what);
+	msp_put_part(list, NULL, &one);
 	return list->err;
 }
 
 static enum msp_err audit(void *arg, const json_t *args, json_t **data, struct msp_why *why)
 {
 	struct cmb_hosted *h = NULL;
-	struct cmb_put list;
+	struct msp_put list;
 	uint64_t from = 0;
 	enum msp_err err = cmb_ctl_zone(arg, args, &h, why);
 
 	if (err == MSP_OK)
-		err = cmb_ctl_number(args, "from", 0, INT64_MAX, &from, why);
+		err = msp_arg_number(args, "from", 0, INT64_MAX, &from, why);
 	if (err != MSP_OK)
 		return err;
-	list = cmb_put_new(json_array());
+	list = msp_put_new(json_array());
 	if (list.err == MSP_OK)
 		list.err = cmb_state_each_audit(h->app->store, &h->name, from, put_audit, &list);
-	return cmb_put_end(&list, data);
+	return msp_put_end(&list, data);
 }
 
 /* --- the daemon --------------------------------------------------------------------------------------------------- */
 
-static void put_census(const struct cmb_census *c, struct cmb_put *o)
+static void put_census(const struct cmb_census *c, struct msp_put *o)
 {
-	struct cmb_put by = cmb_put_new(json_object());
+	struct msp_put by = msp_put_new(json_object());
 
 	for (unsigned i = 0; i < CMB_CONDITION__N; i++)
 		if (c->condition[i] > 0)
-			cmb_put_int(&by, cmb_condition_word((enum cmb_condition)i), (int64_t)c->condition[i]);
+			msp_put_int(&by, cmb_condition_word((enum cmb_condition)i), (int64_t)c->condition[i]);
 	for (unsigned i = 0; i < CMB_MARK__N; i++)
 		if (c->mark[i] > 0)
-			cmb_put_int(&by, cmb_mark_word((enum cmb_mark)i), (int64_t)c->mark[i]);
-	cmb_put_int(o, "zones", (int64_t)c->zones);
-	cmb_put_int(o, "zones_serving", (int64_t)c->condition[CMB_IS_SERVING]);
-	cmb_put_part(o, "zones_by_state", &by);
+			msp_put_int(&by, cmb_mark_word((enum cmb_mark)i), (int64_t)c->mark[i]);
+	msp_put_int(o, "zones", (int64_t)c->zones);
+	msp_put_int(o, "zones_serving", (int64_t)c->condition[CMB_IS_SERVING]);
+	msp_put_part(o, "zones_by_state", &by);
 }
 
 static enum msp_err status(void *arg, const json_t *args, json_t **data, struct msp_why *why)
@@ -255,29 +266,29 @@ static enum msp_err status(void *arg, const json_t *args, json_t **data, struct 
 	const struct cmb_app *app = arg;
 	struct msp_server_stats s = cmb_shell_server_stats(app);
 	struct cmb_pages_stats pages = cmb_pages_stats(app->pages);
-	struct cmb_put o = cmb_put_new(json_object());
+	struct msp_put o = msp_put_new(json_object());
 	struct cmb_census c;
 
 	(void)args;
 	(void)why;
 	cmb_census_take(app, &c);
-	cmb_put_str(&o, "daemon", "combinerd");
-	cmb_put_str(&o, "version", MSP_VERSION);
-	cmb_put_int(&o, "uptime_s", msp_wall_now().s - app->started.s);
-	cmb_put_bool(&o, "running", app->is_running);
+	msp_put_str(&o, "daemon", "combinerd");
+	msp_put_str(&o, "version", MSP_VERSION);
+	msp_put_int(&o, "uptime_s", msp_wall_now().s - app->started.s);
+	msp_put_bool(&o, "running", app->is_running);
 	put_census(&c, &o);
-	cmb_put_int(&o, "transfers_out_now", (int64_t)app->stream_count);
-	cmb_put_int(&o, "versions", (int64_t)app->stats.versions);
-	cmb_put_int(&o, "held_back", (int64_t)app->stats.held_back);
-	cmb_put_int(&o, "refused_versions", (int64_t)app->stats.refused_versions);
-	cmb_put_int(&o, "refresh_failures", (int64_t)app->stats.refresh_failures);
-	cmb_put_int(&o, "notifies_failed", (int64_t)app->stats.notifies_failed);
-	cmb_put_int(&o, "store_octets", (int64_t)pages.file_octets);
-	cmb_put_int(&o, "store_octets_used", (int64_t)pages.used_octets);
-	cmb_put_int(&o, "udp_in", (int64_t)s.udp_in);
-	cmb_put_int(&o, "tcp_in", (int64_t)s.tcp_in);
-	cmb_put_int(&o, "replies", (int64_t)s.replies);
-	return cmb_put_end(&o, data);
+	msp_put_int(&o, "transfers_out_now", (int64_t)app->stream_count);
+	msp_put_int(&o, "versions", (int64_t)app->stats.versions);
+	msp_put_int(&o, "held_back", (int64_t)app->stats.held_back);
+	msp_put_int(&o, "refused_versions", (int64_t)app->stats.refused_versions);
+	msp_put_int(&o, "refresh_failures", (int64_t)app->stats.refresh_failures);
+	msp_put_int(&o, "notifies_failed", (int64_t)app->stats.notifies_failed);
+	msp_put_int(&o, "store_octets", (int64_t)pages.file_octets);
+	msp_put_int(&o, "store_octets_used", (int64_t)pages.used_octets);
+	msp_put_int(&o, "udp_in", (int64_t)s.udp_in);
+	msp_put_int(&o, "tcp_in", (int64_t)s.tcp_in);
+	msp_put_int(&o, "replies", (int64_t)s.replies);
+	return msp_put_end(&o, data);
 }
 
 #define LIST_ARGS "[STATE] [AFTER] [LIMIT] [UNDER]"

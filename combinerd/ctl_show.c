@@ -13,9 +13,9 @@
 
 /* --- records as text ---------------------------------------------------------------------------------------------- */
 
-static void put_set(const struct cmb_app *app, struct cmb_put *p, const char *key, const struct msp_rrset *set)
+static void put_set(const struct cmb_app *app, struct msp_put *p, const char *key, const struct msp_rrset *set)
 {
-	struct cmb_put list = cmb_put_new(json_array());
+	struct msp_put list = msp_put_new(json_array());
 	struct msp_buf text;
 
 	msp_buf_init(&text, TEXT_MAX);
@@ -31,19 +31,19 @@ static void put_set(const struct cmb_app *app, struct cmb_put *p, const char *ke
 		list.err = text.err == MSP_OK ? msp_json_append(list.v, json_string(msp_buf_text(&text))) : text.err;
 	}
 	msp_buf_fini(&text);
-	cmb_put_part(p, key, &list);
+	msp_put_part(p, key, &list);
 }
 
-static void put_apex(const struct cmb_app *app, struct cmb_put *p, const char *key, const struct cmb_apex *apex)
+static void put_apex(const struct cmb_app *app, struct msp_put *p, const char *key, const struct cmb_apex *apex)
 {
-	struct cmb_put sets = cmb_put_new(json_object());
+	struct msp_put sets = msp_put_new(json_object());
 
 	if (apex->soa != NULL)
 		put_set(app, &sets, "SOA", apex->soa);
 	for (unsigned i = 0; i < CMB_SLOT__N; i++)
 		if (!cmb_rrset_empty(apex->set[i]))
 			put_set(app, &sets, MSP_TYPE(cmb_slot_type((enum cmb_slot)i)), apex->set[i]);
-	cmb_put_part(p, key, &sets);
+	msp_put_part(p, key, &sets);
 }
 
 /* --- who set what when: from the audit ---------------------------------------------------------------------------- */
@@ -88,10 +88,10 @@ static enum msp_err note_setter(void *arg, const struct cmb_audit *a)
 	return MSP_OK;
 }
 
-static void put_contributions(const struct cmb_hosted *h, const struct cmb_contrib *c, struct cmb_put *into)
+static void put_contributions(const struct cmb_hosted *h, const struct cmb_contrib *c, struct msp_put *into)
 {
 	struct setters s = { .contrib = c };
-	struct cmb_put list = cmb_put_new(json_array());
+	struct msp_put list = msp_put_new(json_array());
 
 	if (c->count > 0) {
 		s.of = msp_alloc(c->count, sizeof(*s.of));
@@ -100,130 +100,130 @@ static void put_contributions(const struct cmb_hosted *h, const struct cmb_contr
 						: MSP_ENOMEM;
 	}
 	for (size_t i = 0; list.err == MSP_OK && i < c->count; i++) {
-		struct cmb_put one = cmb_put_new(json_object());
+		struct msp_put one = msp_put_new(json_object());
 
-		cmb_put_str(&one, "originator", MSP_NAME(&c->entry[i].originator));
-		cmb_put_str(&one, "type", MSP_TYPE(c->entry[i].set->type));
+		msp_put_str(&one, "originator", MSP_NAME(&c->entry[i].originator));
+		msp_put_str(&one, "type", MSP_TYPE(c->entry[i].set->type));
 		if (s.of[i].has) {
-			cmb_put_int(&one, "set_at", s.of[i].at.s);
-			cmb_put_str(&one, "set_by",
+			msp_put_int(&one, "set_at", s.of[i].at.s);
+			msp_put_str(&one, "set_by",
 				    msp_name_is_set(&s.of[i].key) ? MSP_NAME(&s.of[i].key) : "operator");
 		}
 		put_set(h->app, &one, "records", c->entry[i].set);
-		cmb_put_part(&list, NULL, &one);
+		msp_put_part(&list, NULL, &one);
 	}
 	msp_free(s.of);
-	cmb_put_part(into, "contributions", &list);
+	msp_put_part(into, "contributions", &list);
 }
 
 /* --- a zone ------------------------------------------------------------------------------------------------------- */
 
-static void put_waiting(const struct cmb_hosted *h, struct cmb_put *o)
+static void put_waiting(const struct cmb_hosted *h, struct msp_put *o)
 {
 	struct msp_mono until;
 	const char *what;
 
 	if (!cmb_census_waits(h, &what, &until))
 		return;
-	cmb_put_str(o, "waiting_for", what);
-	cmb_put_until(o, "waiting_s", until);
+	msp_put_str(o, "waiting_for", what);
+	msp_put_until(o, "waiting_s", until);
 }
 
-void cmb_ctl_summary(const struct cmb_hosted *h, struct cmb_put *o)
+void cmb_ctl_summary(const struct cmb_hosted *h, struct msp_put *o)
 {
 	const char *trouble = cmb_hosted_trouble(h);
 
-	cmb_put_str(o, "zone", MSP_NAME(&h->name));
-	cmb_put_str(o, "state", trouble == NULL ? "serving" : trouble);
+	msp_put_str(o, "zone", MSP_NAME(&h->name));
+	msp_put_str(o, "state", trouble == NULL ? "serving" : trouble);
 	if (h->has_head) {
-		cmb_put_int(o, "serial", h->head.out_serial);
-		cmb_put_int(o, "owner_serial", h->head.owner_serial);
-		cmb_put_int(o, "records", (int64_t)h->head.records);
+		msp_put_int(o, "serial", h->head.out_serial);
+		msp_put_int(o, "owner_serial", h->head.owner_serial);
+		msp_put_int(o, "records", (int64_t)h->head.records);
 	}
-	cmb_put_int(o, "instructions", h->kept != NULL ? (int64_t)h->kept->instructions : 0);
+	msp_put_int(o, "instructions", h->kept != NULL ? (int64_t)h->kept->instructions : 0);
 	if (h->is_frozen)
-		cmb_put_bool(o, "frozen", true);
+		msp_put_bool(o, "frozen", true);
 	if (h->held != NULL)
-		cmb_put_bool(o, "held_back", true);
+		msp_put_bool(o, "held_back", true);
 	put_waiting(h, o);
 	if (h->trouble != NULL && h->trouble->why.text[0] != '\0') {
-		cmb_put_str(o, "last_error", h->trouble->why.text);
-		cmb_put_int(o, "last_error_at", h->trouble->at.s);
+		msp_put_str(o, "last_error", h->trouble->why.text);
+		msp_put_int(o, "last_error_at", h->trouble->at.s);
 	}
 }
 
-static void put_policy(const struct cmb_zone *z, struct cmb_put *o)
+static void put_policy(const struct cmb_zone *z, struct msp_put *o)
 {
 	static const char *const own[] = {
 		[CMB_SIGN_ABSENT] = "not listed", [CMB_SIGN_YES] = "yes", [CMB_SIGN_NO] = "no"
 	};
 
-	cmb_put_str(o, "identity", MSP_NAME(&z->rules.identity));
-	cmb_put_str(o, "sign", own[z->policy.own]);
-	cmb_put_str(o, "nsmgmt", z->policy.ns_agent ? "agent" : "owner");
-	cmb_put_bool(o, "pass_through", z->policy.pass_through);
-	cmb_put_bool(o, "ns_applied", z->policy.ns_applied);
+	msp_put_str(o, "identity", MSP_NAME(&z->rules.identity));
+	msp_put_str(o, "sign", own[z->policy.own]);
+	msp_put_str(o, "nsmgmt", z->policy.ns_agent ? "agent" : "owner");
+	msp_put_bool(o, "pass_through", z->policy.pass_through);
+	msp_put_bool(o, "ns_applied", z->policy.ns_applied);
 }
 
-static void put_remote(struct cmb_put *o, const struct cmb_target *t)
+static void put_remote(struct msp_put *o, const struct cmb_target *t)
 {
-	cmb_put_str(o, "address", MSP_ADDR(&t->conf->addr));
-	cmb_put_str(o, "transport", t->conf->transport == MSP_TRANSPORT_TLS ? "tls" : "dns");
-	cmb_put_str(o, "tls", t->conf->tls);
-	cmb_put_name(o, "key", &t->conf->tsig_key);
-	cmb_put_name(o, "key_next", &t->conf->tsig_key_next);
+	msp_put_str(o, "address", MSP_ADDR(&t->conf->addr));
+	msp_put_str(o, "transport", t->conf->transport == MSP_TRANSPORT_TLS ? "tls" : "dns");
+	msp_put_str(o, "tls", t->conf->tls);
+	msp_put_name(o, "key", &t->conf->tsig_key);
+	msp_put_name(o, "key_next", &t->conf->tsig_key_next);
 }
 
-static void put_refresh(const struct cmb_hosted *h, struct cmb_put *o)
+static void put_refresh(const struct cmb_hosted *h, struct msp_put *o)
 {
 	const struct cmb_refresh *r = &h->refresh;
-	struct cmb_put list = cmb_put_new(json_array());
+	struct msp_put list = msp_put_new(json_array());
 
-	cmb_put_str(o, "refresh_state", cmb_refresh_state_name(r->state));
-	cmb_put_str(o, "refresh", cmb_upstream_text(h));
-	cmb_put_until(o, "next_refresh_s", r->next);
+	msp_put_str(o, "refresh_state", cmb_refresh_state_name(r->state));
+	msp_put_str(o, "refresh", cmb_upstream_text(h));
+	msp_put_until(o, "next_refresh_s", r->next);
 	if (r->is_held)
-		cmb_put_until(o, "expires_s", r->expires);
-	cmb_put_int(o, "refresh_failures", r->failures);
-	cmb_put_int(o, "last_ok", h->last_ok.s);
+		msp_put_until(o, "expires_s", r->expires);
+	msp_put_int(o, "refresh_failures", r->failures);
+	msp_put_int(o, "last_ok", h->last_ok.s);
 	for (size_t i = 0; i < h->profile->primary_count; i++) {
-		struct cmb_put one = cmb_put_new(json_object());
+		struct msp_put one = msp_put_new(json_object());
 
 		put_remote(&one, &h->profile->primary[i]);
-		cmb_put_bool(&one, "in_use", i == r->primary);
-		cmb_put_part(&list, NULL, &one);
+		msp_put_bool(&one, "in_use", i == r->primary);
+		msp_put_part(&list, NULL, &one);
 		if (i == r->primary)
-			cmb_put_str(o, "primary", MSP_ADDR(&h->profile->primary[i].conf->addr));
+			msp_put_str(o, "primary", MSP_ADDR(&h->profile->primary[i].conf->addr));
 	}
-	cmb_put_part(o, "primaries", &list);
+	msp_put_part(o, "primaries", &list);
 }
 
-static void put_numbers(const struct cmb_hosted *h, struct cmb_put *o)
+static void put_numbers(const struct cmb_hosted *h, struct msp_put *o)
 {
-	cmb_put_int(o, "transfers_in", h->transfers_in);
-	cmb_put_int(o, "transfers_out", h->transfers_out);
-	cmb_put_int(o, "updates", h->updates);
-	cmb_put_int(o, "refusals", h->refusals);
+	msp_put_int(o, "transfers_in", h->transfers_in);
+	msp_put_int(o, "transfers_out", h->transfers_out);
+	msp_put_int(o, "updates", h->updates);
+	msp_put_int(o, "refusals", h->refusals);
 	if (h->has_head) {
-		cmb_put_int(o, "octets", (int64_t)h->head.octets);
-		cmb_put_int(o, "expire_s", h->head.expire_s);
+		msp_put_int(o, "octets", (int64_t)h->head.octets);
+		msp_put_int(o, "expire_s", h->head.expire_s);
 	}
 }
 
-static void put_notes(const struct cmb_hosted *h, struct cmb_put *o)
+static void put_notes(const struct cmb_hosted *h, struct msp_put *o)
 {
-	struct cmb_put list = cmb_put_new(json_array());
+	struct msp_put list = msp_put_new(json_array());
 
 	for (unsigned i = 0; list.err == MSP_OK && i < CMB_NOTE__N; i++)
 		if ((h->notes & CMB_NOTE_BIT(i)) != 0)
 			list.err = msp_json_append(list.v, json_string(cmb_note_text((enum cmb_note)i)));
-	cmb_put_part(o, "notes", &list);
+	msp_put_part(o, "notes", &list);
 }
 
 /* Signers that have not answered. */
 struct untold {
 	const struct cmb_target *signer;
-	struct cmb_put *one;
+	struct msp_put *one;
 	bool is_untold;
 };
 
@@ -235,55 +235,55 @@ static enum msp_err note_untold(void *arg, const struct cmb_target *signer, uint
 	if (!msp_addr_equal(&signer->conf->addr, &u->signer->conf->addr))
 		return MSP_OK;
 	u->is_untold = true;
-	cmb_put_int(u->one, "notified_serial", serial);
-	cmb_put_bool(u->one, "acknowledged", false);
-	cmb_put_int(u->one, "tries", tries);
+	msp_put_int(u->one, "notified_serial", serial);
+	msp_put_bool(u->one, "acknowledged", false);
+	msp_put_int(u->one, "tries", tries);
 	if (last != NULL && last->text[0] != '\0')
-		cmb_put_str(u->one, "last_error", last->text);
+		msp_put_str(u->one, "last_error", last->text);
 	return MSP_OK;
 }
 
-static void put_signers(const struct cmb_hosted *h, struct cmb_put *o)
+static void put_signers(const struct cmb_hosted *h, struct msp_put *o)
 {
-	struct cmb_put list = cmb_put_new(json_array());
+	struct msp_put list = msp_put_new(json_array());
 
 	for (size_t i = 0; i < h->profile->signer_count; i++) {
-		struct cmb_put one = cmb_put_new(json_object());
+		struct msp_put one = msp_put_new(json_object());
 		struct untold u = { .signer = &h->profile->signer[i], .one = &one };
 
 		put_remote(&one, u.signer);
 		if (one.err == MSP_OK)
 			one.err = cmb_notify_each(h, note_untold, &u);
 		if (!u.is_untold && h->has_head) {
-			cmb_put_int(&one, "notified_serial", h->head.out_serial);
-			cmb_put_bool(&one, "acknowledged", true);
+			msp_put_int(&one, "notified_serial", h->head.out_serial);
+			msp_put_bool(&one, "acknowledged", true);
 		}
-		cmb_put_part(&list, NULL, &one);
+		msp_put_part(&list, NULL, &one);
 	}
-	cmb_put_part(o, "signers", &list);
+	msp_put_part(o, "signers", &list);
 }
 
-static void put_held(const struct cmb_hosted *h, struct cmb_put *o)
+static void put_held(const struct cmb_hosted *h, struct msp_put *o)
 {
-	struct cmb_put held;
+	struct msp_put held;
 
 	if (h->held == NULL)
 		return;
-	held = cmb_put_new(json_object());
-	cmb_put_int(&held, "owner_serial", cmb_apex_serial(&h->held->owner->apex));
-	cmb_put_int(&held, "records", (int64_t)h->held->owner->records);
-	cmb_put_int(&held, "records_served", h->has_head ? (int64_t)h->head.records : 0);
-	cmb_put_str(&held, "reason", h->trouble != NULL ? h->trouble->why.text : "a guard holds it back");
-	cmb_put_part(o, "held", &held);
+	held = msp_put_new(json_object());
+	msp_put_int(&held, "owner_serial", cmb_apex_serial(&h->held->owner->apex));
+	msp_put_int(&held, "records", (int64_t)h->held->owner->records);
+	msp_put_int(&held, "records_served", h->has_head ? (int64_t)h->head.records : 0);
+	msp_put_str(&held, "reason", h->trouble != NULL ? h->trouble->why.text : "a guard holds it back");
+	msp_put_part(o, "held", &held);
 }
 
-static void put_loaded(const struct cmb_hosted *h, const struct cmb_zone *z, struct cmb_put *o)
+static void put_loaded(const struct cmb_hosted *h, const struct cmb_zone *z, struct msp_put *o)
 {
 	put_policy(z, o);
-	cmb_put_int(o, "contributions_count", (int64_t)z->contrib.count);
+	msp_put_int(o, "contributions_count", (int64_t)z->contrib.count);
 	put_contributions(h, &z->contrib, o);
 	if (z->owner != NULL) {
-		cmb_put_int(o, "pages", z->owner->pages);
+		msp_put_int(o, "pages", z->owner->pages);
 		put_apex(h->app, o, "owner", &z->owner->apex);
 	}
 	if (z->has_served)
@@ -294,15 +294,15 @@ enum msp_err cmb_ctl_show(void *arg, const json_t *args, json_t **data, struct m
 {
 	struct cmb_hosted *h = NULL;
 	const struct cmb_zone *z;
-	struct cmb_put o;
+	struct msp_put o;
 	enum msp_err err = cmb_ctl_zone(arg, args, &h, why);
 
 	if (err != MSP_OK)
 		return err;
 	z = cmb_hosted_zone(h); /* first: when it cannot be loaded, the summary says why */
-	o = cmb_put_new(json_object());
+	o = msp_put_new(json_object());
 	cmb_ctl_summary(h, &o);
-	cmb_put_bool(&o, "from_catalog", h->catalog != NULL);
+	msp_put_bool(&o, "from_catalog", h->catalog != NULL);
 	put_refresh(h, &o);
 	put_numbers(h, &o);
 	put_held(h, &o);
@@ -310,27 +310,27 @@ enum msp_err cmb_ctl_show(void *arg, const json_t *args, json_t **data, struct m
 	put_signers(h, &o);
 	if (z != NULL)
 		put_loaded(h, z, &o);
-	return cmb_put_end(&o, data);
+	return msp_put_end(&o, data);
 }
 
 /* --- owner's beside served ---------------------------------------------------------------------------------------- */
 
 static void put_contributed(const struct cmb_hosted *h, const struct cmb_contrib *c, enum cmb_slot slot,
-			    struct cmb_put *into)
+			    struct msp_put *into)
 {
-	struct cmb_put list = cmb_put_new(json_array());
+	struct msp_put list = msp_put_new(json_array());
 
 	for (size_t i = 0; i < c->count; i++) {
-		struct cmb_put one;
+		struct msp_put one;
 
 		if (c->entry[i].slot != slot)
 			continue;
-		one = cmb_put_new(json_object());
-		cmb_put_str(&one, "originator", MSP_NAME(&c->entry[i].originator));
+		one = msp_put_new(json_object());
+		msp_put_str(&one, "originator", MSP_NAME(&c->entry[i].originator));
 		put_set(h->app, &one, "records", c->entry[i].set);
-		cmb_put_part(&list, NULL, &one);
+		msp_put_part(&list, NULL, &one);
 	}
-	cmb_put_part(into, "contributed", &list);
+	msp_put_part(into, "contributed", &list);
 }
 
 enum msp_err cmb_ctl_loaded(struct cmb_hosted *h, const struct cmb_zone **out, struct msp_why *why)
@@ -346,7 +346,7 @@ enum msp_err cmb_ctl_diff(void *arg, const json_t *args, json_t **data, struct m
 {
 	struct cmb_hosted *h = NULL;
 	const struct cmb_zone *z;
-	struct cmb_put list;
+	struct msp_put list;
 	enum msp_err err = cmb_ctl_zone(arg, args, &h, why);
 
 	if (err != MSP_OK)
@@ -356,19 +356,19 @@ enum msp_err cmb_ctl_diff(void *arg, const json_t *args, json_t **data, struct m
 		return err;
 	if (z->owner == NULL || !z->has_served)
 		return msp_fail(why, MSP_ESTATE, "not transferred yet");
-	list = cmb_put_new(json_array());
+	list = msp_put_new(json_array());
 	for (unsigned i = 0; i < CMB_SLOT__N; i++) {
 		const struct msp_rrset *before = z->owner->apex.set[i], *after = z->served.set[i];
-		struct cmb_put one;
+		struct msp_put one;
 
 		if (cmb_rrset_same(before, after))
 			continue;
-		one = cmb_put_new(json_object());
-		cmb_put_str(&one, "type", MSP_TYPE(cmb_slot_type((enum cmb_slot)i)));
+		one = msp_put_new(json_object());
+		msp_put_str(&one, "type", MSP_TYPE(cmb_slot_type((enum cmb_slot)i)));
 		put_set(h->app, &one, "owner", before);
 		put_set(h->app, &one, "served", after);
 		put_contributed(h, &z->contrib, (enum cmb_slot)i, &one);
-		cmb_put_part(&list, NULL, &one);
+		msp_put_part(&list, NULL, &one);
 	}
-	return cmb_put_end(&list, data);
+	return msp_put_end(&list, data);
 }

@@ -54,11 +54,18 @@ enum msp_err privilege_become(const char *user, struct msp_why *why)
 
 enum msp_err msp_daemon_confine(struct msp_why *why)
 {
-	struct rlimit none = { 0, 0 };
+	struct rlimit none = { 0, 0 }, files;
 
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1L, 0L, 0L, 0L) != 0)
 		return sys_fail(why, "no new privileges");
 	if (setrlimit(RLIMIT_CORE, &none) != 0) /* cores would hold keys */
 		return sys_fail(why, "core limit");
+	/* What the system lets it have of descriptors: connections are limited by settings, and running out of them
+	 * would look like others being out of reach. */
+	if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+		files.rlim_cur = files.rlim_max;
+		if (setrlimit(RLIMIT_NOFILE, &files) != 0)
+			return sys_fail(why, "descriptor limit");
+	}
 	return geteuid() == 0 ? MSP_OK : keep_bind_only(why);
 }

@@ -14,20 +14,23 @@
 #define APPLICATION_ID  0x6d737072 /* "mspr": a foreign database is refused, not filled with our table */
 #define BUSY_TIMEOUT_MS 5000
 
-enum statement { ST_BEGIN, ST_COMMIT, ST_ROLLBACK, ST_PUT, ST_GET, ST_DEL, ST_EACH, ST__N };
+enum statement { ST_BEGIN, ST_COMMIT, ST_ROLLBACK, ST_PUT, ST_GET, ST_DEL, ST_EACH, ST_RANGE, ST_KEYS, ST__N };
 static const char *const statement_sql[ST__N] = {
 	[ST_BEGIN] = "BEGIN IMMEDIATE",
 	[ST_COMMIT] = "COMMIT",
 	[ST_ROLLBACK] = "ROLLBACK",
-	[ST_PUT] = "INSERT OR REPLACE INTO kv (bucket, key, value) VALUES (?1, ?2, ?3)",
+	/* not INSERT OR REPLACE: that deletes first, and looks for the place again */
+	[ST_PUT] = "INSERT INTO kv VALUES (?1, ?2, ?3) ON CONFLICT (bucket, key) DO UPDATE SET value = ?3",
 	[ST_GET] = "SELECT value FROM kv WHERE bucket = ?1 AND key = ?2",
 	[ST_DEL] = "DELETE FROM kv WHERE bucket = ?1 AND key = ?2",
 	[ST_EACH] = "SELECT key, value FROM kv WHERE bucket = ?1 AND key >= ?2 ORDER BY key",
+	[ST_RANGE] = "SELECT key, value FROM kv WHERE bucket = ?1 AND key >= ?2 ORDER BY key LIMIT ?3",
+	[ST_KEYS] = "SELECT key, x'' FROM kv WHERE bucket = ?1 AND key >= ?2 ORDER BY key LIMIT ?3",
 };
 
 struct msp_store {
 	sqlite3 *db;                    /* owned */
-	sqlite3_stmt *statement[ST__N]; /* owned; ST_EACH is prepared anew for each walk, walks nest */
+	sqlite3_stmt *statement[ST__N]; /* owned; from ST_EACH on: prepared for each walk, walks nest */
 	bool in_transaction;
 	bool broken;    /* SQLite rolled the open transaction back by itself: commit must not claim success */
 	size_t fail_in; /* tests: 0 = off */
@@ -116,7 +119,7 @@ static enum msp_err set_number(struct msp_store *s, const char *pragma, uint32_t
 {
 	char sql[64];
 
-	(void)snprintf(sql, sizeof(sql), "PRAGMA %s = %u", pragma, v);
+	(void)snprintf(sql, sizeof(sql), "PRAGMA %s%u", pragma, v);
 	return translate(run(s, sql));
 }
 
@@ -141,9 +144,9 @@ static enum msp_err create_schema(struct msp_store *s, uint32_t version, const c
 
 	if (rc != SQLITE_OK)
 		return store_fail(s, rc, path, why);
-	err = set_number(s, "application_id", APPLICATION_ID);
+	err = set_number(s, "application_id = ", APPLICATION_ID);
 	if (err == MSP_OK)
-		err = set_number(s, "user_version", version);
+		err = set_number(s, "user_version = ", version);
 	if (err == MSP_OK)
 		err = translate(run(s, "COMMIT"));
 	return err == MSP_OK ? MSP_OK : msp_fail(why, err, "%s: cannot create the table", path);
@@ -162,15 +165,14 @@ static enum msp_err migrate_from(struct msp_store *s, uint32_t from, uint32_t to
 		return msp_fail(why, err, "%s: %s", path, sqlite3_errmsg(s->db));
 	err = migrate(s, from, why);
 	if (err == MSP_OK)
-		err = set_number(s, "user_version", to); /* inside the transaction: all or nothing */
+		err = set_number(s, "user_version = ", to); /* inside the transaction: all or nothing */
 	if (err == MSP_OK)
 		err = msp_store_commit(s);
 	msp_store_rollback(s);
 	return err;
 }
 
-static enum msp_err check_version(struct msp_store *s, uint32_t version, msp_migrate_fn *migrate, const char *path,
-				  struct msp_why *why)
+static enum msp_err check_version(struct msp_store *s, const struct msp_store_params *p, struct msp_why *why)
 {
 	int64_t app = 0, found = 0, tables = 0;
 	enum msp_err err;
@@ -181,19 +183,20 @@ static enum msp_err check_version(struct msp_store *s, uint32_t version, msp_mig
 	if (rc == SQLITE_OK)
 		rc = query_int(s, "SELECT count(*) FROM sqlite_schema", &tables);
 	if (rc != SQLITE_OK)
-		return store_fail(s, rc, path, why);
-	if (tables == 0 && app == 0) {
-		err = create_schema(s, version, path, why);
-		return err == MSP_OK ? prepare_all(s, path, why) : err;
+		return store_fail(s, rc, p->path, why);
+	if (tables == 0 && app == 0 && !p->is_reader) {
+		err = create_schema(s, p->schema_version, p->path, why);
+		return err == MSP_OK ? prepare_all(s, p->path, why) : err;
 	}
 	if (app != APPLICATION_ID)
-		return msp_fail(why, MSP_ECORRUPT, "%s: a database of another program", path);
-	if (found > version)
-		return msp_fail(why, MSP_ECORRUPT, "%s: version %lld is newer than this program's %u", path,
-				(long long)found, version);
-	err = prepare_all(s, path, why);
-	if (err == MSP_OK && found < version)
-		err = migrate_from(s, (uint32_t)found, version, migrate, path, why);
+		return msp_fail(why, MSP_ECORRUPT, "%s: a database of another program", p->path);
+	if (found > p->schema_version)
+		return msp_fail(why, MSP_ECORRUPT, "%s: version %lld is newer than this program's %u", p->path,
+				(long long)found, p->schema_version);
+	err = prepare_all(s, p->path, why);
+	if (err == MSP_OK && found < p->schema_version)
+		err = migrate_from(s, (uint32_t)found, p->schema_version, p->is_reader ? NULL : p->migrate, p->path,
+				   why);
 	return err;
 }
 
@@ -208,10 +211,10 @@ static enum msp_err touch(const char *path, struct msp_why *why)
 	return MSP_OK;
 }
 
-static enum msp_err open_db(struct msp_store *s, const char *path, struct msp_why *why)
+static enum msp_err open_db(struct msp_store *s, const struct msp_store_params *p, struct msp_why *why)
 {
-	int rc = sqlite3_open_v2(path, &s->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
-	enum msp_err err;
+	enum msp_err err = MSP_OK;
+	int rc = sqlite3_open_v2(p->path, &s->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
 
 	if (rc == SQLITE_OK)
 		rc = sqlite3_extended_result_codes(s->db, 1);
@@ -220,33 +223,47 @@ static enum msp_err open_db(struct msp_store *s, const char *path, struct msp_wh
 	if (rc == SQLITE_OK)
 		rc = run(s, "PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON; PRAGMA temp_store = MEMORY;"
 			    "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;");
+	if (rc == SQLITE_OK && p->is_reader)
+		rc = run(s, "PRAGMA query_only = ON");
 	if (rc != SQLITE_OK)
-		return store_fail(s, rc, path, why);
-	err = check_integrity(s, path, why);
+		return store_fail(s, rc, p->path, why);
+	if (p->cache_kib != 0)
+		err = set_number(s, "cache_size = -", p->cache_kib); /* negative: KiB, not pages */
+	if (err == MSP_OK && p->wal_pages != 0)
+		err = set_number(s, "wal_autocheckpoint = ", p->wal_pages);
+	if (err != MSP_OK)
+		return msp_fail(why, err, "%s: %s", p->path, sqlite3_errmsg(s->db));
+	return p->is_large || p->is_reader ? MSP_OK : check_integrity(s, p->path, why);
+}
+
+enum msp_err msp_store_open_as(const struct msp_store_params *p, struct msp_store **out, struct msp_why *why)
+{
+	struct msp_store *s;
+	enum msp_err err = p->is_reader ? MSP_OK : touch(p->path, why);
+
+	assert(p->schema_version > 0 && p->schema_version <= INT32_MAX);
+	*out = NULL;
+	if (err != MSP_OK)
+		return err;
+	s = msp_alloc(1, sizeof(*s));
+	if (!s)
+		return msp_fail(why, MSP_ENOMEM, "%s: out of memory", p->path);
+	err = open_db(s, p, why);
+	if (err == MSP_OK)
+		err = check_version(s, p, why);
+	if (err == MSP_OK)
+		*out = s;
+	else
+		msp_store_close(&s);
 	return err;
 }
 
 enum msp_err msp_store_open(const char *path, uint32_t schema_version, msp_migrate_fn *migrate, struct msp_store **out,
 			    struct msp_why *why)
 {
-	struct msp_store *s;
-	enum msp_err err = touch(path, why);
+	const struct msp_store_params p = { .path = path, .schema_version = schema_version, .migrate = migrate };
 
-	assert(schema_version > 0 && schema_version <= INT32_MAX);
-	*out = NULL;
-	if (err != MSP_OK)
-		return err;
-	s = msp_alloc(1, sizeof(*s));
-	if (!s)
-		return msp_fail(why, MSP_ENOMEM, "%s: out of memory", path);
-	err = open_db(s, path, why);
-	if (err == MSP_OK)
-		err = check_version(s, schema_version, migrate, path, why);
-	if (err == MSP_OK)
-		*out = s;
-	else
-		msp_store_close(&s);
-	return err;
+	return msp_store_open_as(&p, out, why);
 }
 
 void msp_store_close(struct msp_store **s)
@@ -394,12 +411,33 @@ enum msp_err msp_store_get(struct msp_store *s, const char *bucket, struct msp_s
 	return err;
 }
 
+/* A statement for one walk: the one that is kept, unless a walk around this one is using it. */
+static int take_walk(struct msp_store *s, enum statement which, sqlite3_stmt **out)
+{
+	*out = s->statement[which];
+	s->statement[which] = NULL;
+	if (*out)
+		return SQLITE_OK;
+	return sqlite3_prepare_v3(s->db, statement_sql[which], -1, SQLITE_PREPARE_PERSISTENT, out, NULL);
+}
+
+static void end_walk(struct msp_store *s, enum statement which, sqlite3_stmt *st)
+{
+	if (!st || s->statement[which]) {
+		(void)sqlite3_finalize(st);
+		return;
+	}
+	(void)sqlite3_reset(st);
+	(void)sqlite3_clear_bindings(st);
+	s->statement[which] = st;
+}
+
 enum msp_err msp_store_each(struct msp_store *s, const char *bucket, struct msp_span prefix, msp_store_fn *fn,
 			    void *arg)
 {
 	sqlite3_stmt *st = NULL;
 	enum msp_err err = MSP_OK;
-	int rc = sqlite3_prepare_v2(s->db, statement_sql[ST_EACH], -1, &st, NULL);
+	int rc = take_walk(s, ST_EACH, &st);
 
 	if (rc == SQLITE_OK)
 		rc = bind_key(st, bucket, prefix);
@@ -414,6 +452,28 @@ enum msp_err msp_store_each(struct msp_store *s, const char *bucket, struct msp_
 	}
 	if (err == MSP_OK)
 		err = translate(rc);
-	(void)sqlite3_finalize(st);
+	end_walk(s, ST_EACH, st);
+	return err;
+}
+
+enum msp_err msp_store_range(struct msp_store *s, const char *bucket, struct msp_span from, size_t max, bool keys_only,
+			     msp_store_fn *fn, void *arg)
+{
+	enum statement which = keys_only ? ST_KEYS : ST_RANGE;
+	sqlite3_stmt *st = NULL;
+	enum msp_err err = MSP_OK;
+	int rc = take_walk(s, which, &st);
+
+	if (rc == SQLITE_OK)
+		rc = bind_key(st, bucket, from);
+	if (rc == SQLITE_OK)
+		rc = sqlite3_bind_int64(st, 3, max > INT32_MAX ? INT32_MAX : (sqlite3_int64)max);
+	if (rc == SQLITE_OK)
+		rc = sqlite3_step(st);
+	for (; rc == SQLITE_ROW && err == MSP_OK; rc = err == MSP_OK ? sqlite3_step(st) : rc)
+		err = fn(arg, column_span(st, 0), column_span(st, 1));
+	if (err == MSP_OK)
+		err = translate(rc);
+	end_walk(s, which, st);
 	return err;
 }

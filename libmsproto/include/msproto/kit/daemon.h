@@ -31,9 +31,9 @@ struct msp_daemon_ops {
  * READY, RELOADING, STOPPING. */
 int msp_daemon_main(int argc, char **argv, const struct msp_daemon_ops *ops);
 /**
- * No new privileges, no core files; a process that is not root gives up every capability but CAP_NET_BIND_SERVICE. Root
- * stays root: without CAP_DAC_OVERRIDE it could not reach signers' sockets, and who wants less uses -u. Called by
- * msp_daemon_main before start, after -u.
+ * No new privileges, no core files, all descriptors that the hard limit allows; a process that is not root gives up
+ * every capability but CAP_NET_BIND_SERVICE. Root stays root: without CAP_DAC_OVERRIDE it could not reach signers'
+ * sockets, and who wants less uses -u. Called by msp_daemon_main before start, after -u.
  */
 MSP_CHECKED enum msp_err msp_daemon_confine(struct msp_why *why);
 /** Path of the running executable, for msp_resolver_conf.worker_path. */

@@ -19,6 +19,18 @@ struct msp_store;
 typedef enum msp_err msp_migrate_fn(struct msp_store *s, uint32_t from, struct msp_why *why);
 MSP_CHECKED enum msp_err msp_store_open(const char *path, uint32_t schema_version, msp_migrate_fn *migrate,
 					struct msp_store **out, struct msp_why *why);
+/** The same with more to say. */
+struct msp_store_params {
+	const char *path;
+	uint32_t schema_version;
+	msp_migrate_fn *migrate;
+	uint32_t cache_kib; /* pages kept in this process; 0 = SQLite's default, 2 MiB */
+	uint32_t wal_pages; /* changed pages before they are moved into the main file; 0 = SQLite's default, 1 000 */
+	bool is_large;      /* not every page is read and checked before the file is used */
+	bool is_reader;     /* of a file that a writer has open, of this or another process: writing is refused */
+};
+MSP_CHECKED enum msp_err msp_store_open_as(const struct msp_store_params *p, struct msp_store **out,
+					   struct msp_why *why);
 void msp_store_close(struct msp_store **s);
 
 /** Group writes: nothing is durable before msp_store_commit says MSP_OK. Nested begin is a bug (assert). */
@@ -38,6 +50,9 @@ MSP_CHECKED enum msp_err msp_store_del(struct msp_store *s, const char *bucket, 
 typedef enum msp_err msp_store_fn(void *arg, struct msp_span key, struct msp_span value);
 MSP_CHECKED enum msp_err msp_store_each(struct msp_store *s, const char *bucket, struct msp_span prefix,
 					msp_store_fn *fn, void *arg);
+/** Entries with key >= from, in key order, at most max. keys_only: fn's value is empty. Otherwise as msp_store_each. */
+MSP_CHECKED enum msp_err msp_store_range(struct msp_store *s, const char *bucket, struct msp_span from, size_t max,
+					 bool keys_only, msp_store_fn *fn, void *arg);
 
 /** Tests: the nth write, commit or sync from now on fails with MSP_EIO; 0 turns it off. */
 void msp_store_fail_at(struct msp_store *s, size_t nth);

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "ctl.h"
+#include <msproto/kit/answer.h>
 
 #include <msproto/base/enc.h>
 
 /* --- arguments ---------------------------------------------------------------------------------------------------- */
 
-enum msp_err cmb_ctl_name(const json_t *args, const char *key, struct msp_name *out, struct msp_why *why)
+enum msp_err msp_arg_name(const json_t *args, const char *key, struct msp_name *out, struct msp_why *why)
 {
 	const char *text = msp_json_str(args, key);
 
@@ -16,18 +16,7 @@ enum msp_err cmb_ctl_name(const json_t *args, const char *key, struct msp_name *
 	return MSP_OK;
 }
 
-enum msp_err cmb_ctl_zone(struct cmb_app *app, const json_t *args, struct cmb_hosted **out, struct msp_why *why)
-{
-	struct msp_name name;
-	enum msp_err err = cmb_ctl_name(args, "zone", &name, why);
-
-	if (err != MSP_OK)
-		return err;
-	*out = cmb_shell_find(app, &name);
-	return *out != NULL ? MSP_OK : msp_fail(why, MSP_ENOTFOUND, "zone %s is not configured", MSP_NAME(&name));
-}
-
-enum msp_err cmb_ctl_number(const json_t *args, const char *key, uint64_t def, uint64_t max, uint64_t *out,
+enum msp_err msp_arg_number(const json_t *args, const char *key, uint64_t def, uint64_t max, uint64_t *out,
 			    struct msp_why *why)
 {
 	const json_t *v = json_object_get(args, key);
@@ -47,42 +36,42 @@ enum msp_err cmb_ctl_number(const json_t *args, const char *key, uint64_t def, u
 
 /* --- answers ------------------------------------------------------------------------------------------------------ */
 
-struct cmb_put cmb_put_new(json_t *v)
+struct msp_put msp_put_new(json_t *v)
 {
-	return (struct cmb_put){ v, v != NULL ? MSP_OK : MSP_ENOMEM };
+	return (struct msp_put){ v, v != NULL ? MSP_OK : MSP_ENOMEM };
 }
 
-void cmb_put_str(struct cmb_put *p, const char *key, const char *value)
+void msp_put_str(struct msp_put *p, const char *key, const char *value)
 {
 	if (p->err == MSP_OK && value != NULL)
 		p->err = msp_json_set_str(p->v, key, value);
 }
 
-void cmb_put_int(struct cmb_put *p, const char *key, int64_t value)
+void msp_put_int(struct msp_put *p, const char *key, int64_t value)
 {
 	if (p->err == MSP_OK)
 		p->err = msp_json_set_int(p->v, key, value);
 }
 
-void cmb_put_bool(struct cmb_put *p, const char *key, bool value)
+void msp_put_bool(struct msp_put *p, const char *key, bool value)
 {
 	if (p->err == MSP_OK)
 		p->err = msp_json_set_bool(p->v, key, value);
 }
 
-void cmb_put_name(struct cmb_put *p, const char *key, const struct msp_name *name)
+void msp_put_name(struct msp_put *p, const char *key, const struct msp_name *name)
 {
 	if (msp_name_is_set(name))
-		cmb_put_str(p, key, MSP_NAME(name));
+		msp_put_str(p, key, MSP_NAME(name));
 }
 
-void cmb_put_until(struct cmb_put *p, const char *key, struct msp_mono then)
+void msp_put_until(struct msp_put *p, const char *key, struct msp_mono then)
 {
 	if (then.ms != MSP_MONO_NEVER.ms)
-		cmb_put_int(p, key, msp_mono_until_ms(msp_mono_now(), then) / 1000);
+		msp_put_int(p, key, msp_mono_until_ms(msp_mono_now(), then) / 1000);
 }
 
-void cmb_put_part(struct cmb_put *p, const char *key, struct cmb_put *part)
+void msp_put_part(struct msp_put *p, const char *key, struct msp_put *part)
 {
 	if (p->err == MSP_OK)
 		p->err = part->err;
@@ -95,7 +84,7 @@ void cmb_put_part(struct cmb_put *p, const char *key, struct cmb_put *part)
 	part->v = NULL;
 }
 
-enum msp_err cmb_put_end(struct cmb_put *p, json_t **data)
+enum msp_err msp_put_end(struct msp_put *p, json_t **data)
 {
 	if (p->err != MSP_OK)
 		json_decref(p->v);
