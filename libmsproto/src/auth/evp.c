@@ -195,6 +195,29 @@ enum msp_err msp_evp_public(const struct msp_evp_alg *alg, struct msp_span field
 	return err;
 }
 
+enum msp_err msp_evp_public_like(const struct msp_evp_alg *alg, const EVP_PKEY *model, struct msp_span field,
+				 EVP_PKEY **out)
+{
+	uint8_t point[1 + 2 * EC_PART_MAX];
+
+	if (!is_ec(alg) || model == NULL)
+		return msp_evp_public(alg, field, out);
+	if (field.len != alg->public_len)
+		return MSP_EFORMAT;
+	point[0] = 0x04; /* as in ec_from */
+	memcpy(point + 1, field.ptr, field.len);
+	*out = EVP_PKEY_new();
+	if (*out == NULL)
+		return MSP_ENOMEM;
+	if (EVP_PKEY_copy_parameters(*out, model) == 1 &&
+	    EVP_PKEY_set1_encoded_public_key(*out, point, 1 + field.len) == 1)
+		return MSP_OK;
+	ERR_clear_error();
+	EVP_PKEY_free(*out);
+	*out = NULL;
+	return MSP_EVALUE;
+}
+
 static enum msp_err private_key(const struct msp_evp_alg *alg, const struct msp_keyfile *kf, struct msp_span field,
 				EVP_PKEY **out)
 {

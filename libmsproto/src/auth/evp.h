@@ -31,6 +31,9 @@ const struct msp_evp_alg *msp_evp_alg(uint8_t number);
 
 /** @return MSP_OK, MSP_EFORMAT, MSP_EVALUE (size, exponent, point not on the curve), MSP_ECRYPTO, MSP_ENOMEM */
 MSP_CHECKED enum msp_err msp_evp_public(const struct msp_evp_alg *alg, struct msp_span field, EVP_PKEY **out);
+/** The same; the curve of an ECDSA key is taken over from `model` (NULL: none), of the same algorithm, not made anew. */
+MSP_CHECKED enum msp_err msp_evp_public_like(const struct msp_evp_alg *alg, const EVP_PKEY *model,
+					     struct msp_span field, EVP_PKEY **out);
 /** `field`: the public half, which the private key must fit (MSP_EVALUE otherwise). */
 MSP_CHECKED enum msp_err msp_evp_private(const struct msp_evp_alg *alg, const struct msp_keyfile *kf,
 					 struct msp_span field, EVP_PKEY **out);

@@ -71,6 +71,12 @@ static enum msp_err split_rdata(struct msp_span rdata, const struct msp_evp_alg 
 
 enum msp_err msp_key_from_rdata(const struct msp_name *owner, struct msp_span rdata, struct msp_key **out)
 {
+	return msp_key_from_rdata_like(NULL, owner, rdata, out);
+}
+
+enum msp_err msp_key_from_rdata_like(const struct msp_key *model, const struct msp_name *owner, struct msp_span rdata,
+				     struct msp_key **out)
+{
 	const struct msp_evp_alg *alg;
 	struct msp_span field;
 	EVP_PKEY *pkey = NULL;
@@ -78,7 +84,7 @@ enum msp_err msp_key_from_rdata(const struct msp_name *owner, struct msp_span rd
 
 	*out = NULL;
 	if (err == MSP_OK)
-		err = msp_evp_public(alg, field, &pkey);
+		err = msp_evp_public_like(alg, model != NULL && model->alg == alg ? model->pkey : NULL, field, &pkey);
 	if (err == MSP_OK)
 		err = new_key(owner, rdata, alg, pkey, false, out);
 	if (err != MSP_OK)
