@@ -327,30 +327,46 @@ unsigned prt_delegation_losses(const struct prt_delegation *before, const struct
 
 /* RFC 6890, RFC 4291: addresses that no resolver on the Internet can ask; and those that mean no single host at all. */
 static const struct {
-	const char *prefix;
-	bool is_private; /* a lab may use it */
+	uint8_t len, bits, oct[16]; /* 4: IPv4, 16: IPv6 */
+	bool is_private;            /* a lab may use it */
 } unusable[] = {
-	{ "0.0.0.0/8", false },     { "10.0.0.0/8", true },      { "100.64.0.0/10", true },  { "127.0.0.0/8", true },
-	{ "169.254.0.0/16", true }, { "172.16.0.0/12", true },   { "192.0.2.0/24", true },   { "192.168.0.0/16", true },
-	{ "198.18.0.0/15", true },  { "198.51.100.0/24", true }, { "203.0.113.0/24", true }, { "224.0.0.0/3", false },
-	{ "::/128", false },        { "::1/128", true },         { "64:ff9b:1::/48", true }, { "100::/64", false },
-	{ "2001:db8::/32", true },  { "fc00::/7", true },        { "fe80::/10", false },     { "ff00::/8", false },
+	{ 4, 8, { 0 }, false },                          /* 0.0.0.0/8 */
+	{ 4, 8, { 10 }, true },                          /* 10.0.0.0/8 */
+	{ 4, 10, { 100, 64 }, true },                    /* 100.64.0.0/10 */
+	{ 4, 8, { 127 }, true },                         /* 127.0.0.0/8 */
+	{ 4, 16, { 169, 254 }, true },                   /* 169.254.0.0/16 */
+	{ 4, 12, { 172, 16 }, true },                    /* 172.16.0.0/12 */
+	{ 4, 24, { 192, 0, 2 }, true },                  /* 192.0.2.0/24 */
+	{ 4, 16, { 192, 168 }, true },                   /* 192.168.0.0/16 */
+	{ 4, 15, { 198, 18 }, true },                    /* 198.18.0.0/15 */
+	{ 4, 24, { 198, 51, 100 }, true },               /* 198.51.100.0/24 */
+	{ 4, 24, { 203, 0, 113 }, true },                /* 203.0.113.0/24 */
+	{ 4, 3, { 224 }, false },                        /* 224.0.0.0/3 */
+	{ 16, 96, { [10] = 0xff, [11] = 0xff }, false }, /* ::ffff:0:0/96 belongs into A, not AAAA */
+	{ 16, 128, { 0 }, false },                       /* :: */
+	{ 16, 128, { [15] = 1 }, true },                 /* ::1 */
+	{ 16, 48, { 0, 0x64, 0xff, 0x9b, 0, 1 }, true }, /* 64:ff9b:1::/48 */
+	{ 16, 64, { 1 }, false },                        /* 100::/64 */
+	{ 16, 32, { 0x20, 1, 0x0d, 0xb8 }, true },       /* 2001:db8::/32 */
+	{ 16, 7, { 0xfc }, true },                       /* fc00::/7 */
+	{ 16, 10, { 0xfe, 0x80 }, false },               /* fe80::/10 */
+	{ 16, 8, { 0xff }, false },                      /* ff00::/8 */
 };
+
+static bool begins_with(const uint8_t *oct, const uint8_t *prefix, unsigned bits)
+{
+	unsigned rest = bits % 8, mask = 0xff00u >> rest;
+
+	return memcmp(oct, prefix, bits / 8) == 0 && (rest == 0 || ((oct[bits / 8] ^ prefix[bits / 8]) & mask) == 0);
+}
 
 static bool is_usable(struct msp_span oct, bool private_too)
 {
-	static const uint8_t mapped[12] = { [10] = 0xff, [11] = 0xff }; /* ::ffff:0:0/96 belongs into A, not AAAA */
-	struct msp_prefix p;
-	struct msp_addr a;
-
-	if (msp_addr_from_octets(oct, 0, &a) != MSP_OK ||
-	    (oct.len == 16 && memcmp(oct.ptr, mapped, sizeof(mapped)) == 0))
-		return false;
 	for (size_t i = 0; i < sizeof(unusable) / sizeof(unusable[0]); i++)
-		if (!(private_too && unusable[i].is_private) && msp_prefix_parse(unusable[i].prefix, &p) == MSP_OK &&
-		    msp_prefix_has(&p, &a))
+		if (unusable[i].len == oct.len && !(private_too && unusable[i].is_private) &&
+		    begins_with(oct.ptr, unusable[i].oct, unusable[i].bits))
 			return false;
-	return true;
+	return oct.len == 4 || oct.len == 16;
 }
 
 /* RFC 952, RFC 1123 2.1: letters, digits, hyphens within; more than the root. */

@@ -51,16 +51,22 @@ void prt_evidence_fini(struct prt_evidence *e)
 /* --- findings -------------------------------------------------------------------------------------------------------
  */
 
+enum weight { WARNING, FATAL, PASSING /* fatal, may be gone at the next look */ };
+
 MSP_PRINTF(5, 6)
-static void find(struct prt_findings *f, bool is_fatal, enum msp_ede_own ede, const char *rule, const char *text, ...)
+static void find(struct prt_findings *f, enum weight weight, enum msp_ede_own ede, const char *rule, const char *text,
+		 ...)
 {
 	va_list ap;
 
-	f->fatal += is_fatal;
+	f->fatal += weight != WARNING;
+	f->passing += weight == PASSING;
 	if (f->count < PRT_FINDINGS_MAX) {
 		struct prt_finding *item = &f->item[f->count];
 
-		*item = (struct prt_finding){ .is_fatal = is_fatal, .ede = ede, .rule = rule };
+		*item = (struct prt_finding){
+			.is_fatal = weight != WARNING, .may_pass = weight == PASSING, .ede = ede, .rule = rule
+		};
 		va_start(ap, text);
 		(void)vsnprintf(item->why.text, sizeof(item->why.text), text, ap);
 		va_end(ap);
@@ -86,11 +92,19 @@ static bool is_there(const struct prt_answer *a)
 	return a->is_asked && a->err == MSP_OK && a->set != NULL && a->set->count > 0;
 }
 
+static bool is_silence(enum msp_err err)
+{
+	return err == MSP_ETIMEOUT || err == MSP_ENET || err == MSP_ECLOSED || err == MSP_EBUSY || err == MSP_ENOMEM;
+}
+
 /* It answered the first question at all. */
 static bool is_reached(const struct prt_server *s)
 {
-	return s->answer[PRT_Q_SOA].is_asked && s->answer[PRT_Q_SOA].err != MSP_ETIMEOUT &&
-	       s->answer[PRT_Q_SOA].err != MSP_ENET && s->answer[PRT_Q_SOA].err != MSP_ECLOSED;
+	size_t q = 0;
+
+	while (q < PRT_Q__N && !s->answer[q].is_asked)
+		q++;
+	return q < PRT_Q__N && !is_silence(s->answer[q].err);
 }
 
 /* --- signatures -----------------------------------------------------------------------------------------------------
@@ -163,16 +177,16 @@ static void check_server(const struct prt_server *s, const struct prt_delegation
 	const struct msp_rrset *ds = prt_delegation_ds(d);
 
 	if (!is_there(soa) || !soa->is_authoritative) {
-		find(out, true, MSP_EDE_DELEGATION_CHECK, "G.4: every server answers for the child",
+		find(out, FATAL, MSP_EDE_DELEGATION_CHECK, "G.4: every server answers for the child",
 		     "%s does not answer authoritatively for %s", where(s).s, MSP_NAME(&d->child));
 		return;
 	}
 	if (!is_there(ns) || !msp_rrset_equal(ns->set, prt_delegation_ns(d)))
-		find(out, rules->strict_ns, MSP_EDE_DELEGATION_CHECK, "G.4: apex NS as proposed",
+		find(out, rules->strict_ns ? FATAL : WARNING, MSP_EDE_DELEGATION_CHECK, "G.4: apex NS as proposed",
 		     "%s has another NS RRset", where(s).s);
 	if (ds != NULL && !has_chain(s, &d->child, ds, now))
-		find(out, true, MSP_EDE_CHAIN_WOULD_BREAK, "G.4 check 5",
-		     "no proposed DS names a key that signs the DNSKEY RRset of %s", where(s).s);
+		find(out, is_silence(s->answer[PRT_Q_DNSKEY].err) ? PASSING : FATAL, MSP_EDE_CHAIN_WOULD_BREAK,
+		     "G.4 check 5", "no proposed DS names a key that signs the DNSKEY RRset of %s", where(s).s);
 }
 
 static bool is_asked(const struct prt_evidence *e, const struct msp_name *host)
@@ -211,13 +225,13 @@ static void check_servers(const struct prt_evidence *e, const struct prt_delegat
 			reached++;
 			check_server(s, d, rules, now, out);
 		} else {
-			find(out, rules->min_servers == 0, MSP_EDE_DELEGATION_CHECK,
+			find(out, rules->min_servers == 0 ? PASSING : WARNING, MSP_EDE_DELEGATION_CHECK,
 			     "G.4: every server answers for the child", "%s: %s", where(s).s,
 			     msp_err_text(s->answer[PRT_Q_SOA].err));
 		}
 	}
 	if (reached == 0 || (rules->min_servers != 0 && reached < rules->min_servers && reached < wanted))
-		find(out, true, MSP_EDE_DELEGATION_CHECK, "G.4: min-servers", "%zu of %zu addresses answer", reached,
+		find(out, PASSING, MSP_EDE_DELEGATION_CHECK, "G.4: min-servers", "%zu of %zu addresses answer", reached,
 		     wanted);
 }
 
@@ -228,12 +242,12 @@ void prt_check_delegation(const struct prt_evidence *e, const struct prt_delegat
 	struct msp_why why = { "" };
 
 	if (prt_delegation_check(proposed, &rules->shape, &why) != MSP_OK)
-		find(out, true, MSP_EDE_DELEGATION_CHECK, "G.4: shape of a delegation", "%s", why.text);
+		find(out, FATAL, MSP_EDE_DELEGATION_CHECK, "G.4: shape of a delegation", "%s", why.text);
 	for (size_t i = 0; ns != NULL && i < ns->count; i++) {
 		struct msp_name host;
 
 		if (msp_rdata_name_parse(ns->rdata[i], &host) == MSP_OK && !is_asked(e, &host))
-			find(out, true, MSP_EDE_DELEGATION_CHECK, "G.4: each NS can be resolved", "%s has no address",
+			find(out, FATAL, MSP_EDE_DELEGATION_CHECK, "G.4: each NS can be resolved", "%s has no address",
 			     MSP_NAME(&host));
 	}
 	check_servers(e, proposed, rules, now, out);
@@ -323,15 +337,20 @@ static enum msp_err ds_of_cdnskey(const struct prt_answer *cdnskey, const struct
 	return err;
 }
 
+static uint32_t first_ttl(const struct prt_check_rules *rules)
+{
+	return rules->ds_ttl != 0 ? rules->ds_ttl : 3600;
+}
+
 static bool could_not_say(const struct prt_answer *a)
 {
 	return !a->is_asked || a->err != MSP_OK;
 }
 
-/* G.4 checks 1 to 4 and 6 at one server. *ask is WAIT or REFUSED when it stops there. */
+/* G.4 checks 1, 2, 3 and 6 at one server. *ask is WAIT or REFUSED when it stops there. */
 static enum msp_err read_wish(const struct prt_server *s, const struct prt_delegation *present,
-			      const struct prt_check_rules *rules, uint32_t inception, struct msp_wall now,
-			      struct wish *w, enum prt_ask *ask, struct prt_findings *why)
+			      const struct prt_check_rules *rules, struct msp_wall now, struct wish *w,
+			      enum prt_ask *ask, struct prt_findings *why)
 {
 	const struct prt_answer *cds = &s->answer[PRT_Q_CDS], *cdnskey = &s->answer[PRT_Q_CDNSKEY];
 	const struct msp_rrset *ds = prt_delegation_ds(present);
@@ -339,7 +358,7 @@ static enum msp_err read_wish(const struct prt_server *s, const struct prt_deleg
 
 	memset(w, 0, sizeof(*w));
 	if (could_not_say(cds) || could_not_say(cdnskey)) {
-		find(why, true, MSP_EDE_CDS_INCONSISTENT, "G.4 check 3", "%s did not answer", where(s).s);
+		find(why, FATAL, MSP_EDE_CDS_INCONSISTENT, "G.4 check 3", "%s did not answer", where(s).s);
 		*ask = PRT_ASK_WAIT;
 		return MSP_OK;
 	}
@@ -349,20 +368,14 @@ static enum msp_err read_wish(const struct prt_server *s, const struct prt_deleg
 	if (ds != NULL && (!has_chain(s, &present->child, ds, now) ||
 			   (is_there(cds) && !is_signed(s, cds, &present->child, ds, now, &w->inception)) ||
 			   (is_there(cdnskey) && !is_signed(s, cdnskey, &present->child, ds, now, &w->inception)))) {
-		find(why, true, MSP_EDE_CHAIN_WOULD_BREAK, "G.4 check 1",
+		find(why, FATAL, MSP_EDE_CHAIN_WOULD_BREAK, "G.4 check 1",
 		     "%s: CDS or CDNSKEY is not signed by a key that DS and DNSKEY know", where(s).s);
 		*ask = PRT_ASK_REFUSED;
 		return MSP_OK;
 	}
-	if (ds != NULL && inception != 0 && msp_serial_gt(inception, w->inception)) {
-		find(why, true, MSP_EDE_CDS_INCONSISTENT, "G.4 check 4", "%s shows older data than was acted on",
-		     where(s).s);
-		*ask = PRT_ASK_WAIT;
-		return MSP_OK;
-	}
 	if (holds_sentinel(cds, msp_cds_is_delete) || holds_sentinel(cdnskey, msp_cdnskey_is_delete)) {
 		if (has_mixed_sentinel(cds, cdnskey)) {
-			find(why, true, MSP_EDE_DELEGATION_CHECK, "G.4 check 6", "%s: a delete record beside others",
+			find(why, FATAL, MSP_EDE_DELEGATION_CHECK, "G.4 check 6", "%s: a delete record beside others",
 			     where(s).s);
 			*ask = PRT_ASK_REFUSED;
 		}
@@ -370,16 +383,16 @@ static enum msp_err read_wish(const struct prt_server *s, const struct prt_deleg
 		return MSP_OK;
 	}
 	if (is_there(cds) && is_there(cdnskey) && !same_keys(cds, cdnskey, &present->child)) {
-		find(why, true, MSP_EDE_CDS_INCONSISTENT, "G.4 check 3", "%s: CDS and CDNSKEY are about different keys",
-		     where(s).s);
+		find(why, FATAL, MSP_EDE_CDS_INCONSISTENT, "G.4 check 3",
+		     "%s: CDS and CDNSKEY are about different keys", where(s).s);
 		*ask = PRT_ASK_WAIT;
 		return MSP_OK;
 	}
-	err = msp_rrset_new(&present->child, MSP_TYPE_DS, ds != NULL ? ds->ttl : rules->ds_ttl, &w->ds);
+	err = msp_rrset_new(&present->child, MSP_TYPE_DS, ds != NULL ? ds->ttl : first_ttl(rules), &w->ds);
 	if (err == MSP_OK)
 		err = is_there(cds) ? ds_of_cds(cds, rules, w->ds) : ds_of_cdnskey(cdnskey, &present->child, w->ds);
 	if (err == MSP_EVALUE || err == MSP_EFORMAT || (err == MSP_OK && w->ds->count == 0)) {
-		find(why, true, MSP_EDE_DELEGATION_CHECK, "G.4: DS digests", "%s: no digest that is taken here",
+		find(why, FATAL, MSP_EDE_DELEGATION_CHECK, "G.4: DS digests", "%s: no digest that is taken here",
 		     where(s).s);
 		*ask = PRT_ASK_REFUSED;
 		err = MSP_OK;
@@ -407,9 +420,9 @@ static enum msp_err common_wish(const struct prt_evidence *e, const struct prt_d
 
 		if (!is_reached(s) && rules->min_servers != 0)
 			continue; /* how many may be out of reach is checked with the result */
-		err = read_wish(s, present, rules, inception, now, &w, ask, why);
+		err = read_wish(s, present, rules, now, &w, ask, why);
 		if (err == MSP_OK && *ask == PRT_ASK_NOTHING && first < e->count && !same_wish(all, &w)) {
-			find(why, true, MSP_EDE_CDS_INCONSISTENT, "G.4 check 3", "%s and %s differ",
+			find(why, FATAL, MSP_EDE_CDS_INCONSISTENT, "G.4 check 3", "%s and %s differ",
 			     where(&e->server[first]).s, where(s).s);
 			*ask = PRT_ASK_WAIT;
 		}
@@ -423,10 +436,30 @@ static enum msp_err common_wish(const struct prt_evidence *e, const struct prt_d
 		}
 	}
 	if (err == MSP_OK && first == e->count && *ask == PRT_ASK_NOTHING) {
-		find(why, true, MSP_EDE_CDS_INCONSISTENT, "G.4 check 3", "no server was reached");
+		find(why, FATAL, MSP_EDE_CDS_INCONSISTENT, "G.4 check 3", "no server was reached");
+		*ask = PRT_ASK_WAIT;
+	}
+	if (err == MSP_OK && *ask == PRT_ASK_NOTHING && !all->is_silent && prt_delegation_ds(present) != NULL &&
+	    inception != 0 && msp_serial_gt(inception, all->inception)) {
+		find(why, FATAL, MSP_EDE_CDS_INCONSISTENT, "G.4 check 4", "older data than was acted on");
 		*ask = PRT_ASK_WAIT;
 	}
 	return err;
+}
+
+/* What may be asked for, once the servers have been looked at: WAIT when nothing but silence speaks against it. */
+static enum prt_ask checked(const struct prt_evidence *e, const struct prt_delegation *d,
+			    const struct prt_check_rules *rules, struct msp_wall now, enum prt_ask ask,
+			    struct prt_findings *why)
+{
+	size_t fatal = why->fatal, passing = why->passing;
+
+	prt_check_delegation(e, d, rules, now, why);
+	fatal = why->fatal - fatal;
+	passing = why->passing - passing;
+	if (fatal == 0)
+		return ask;
+	return fatal == passing ? PRT_ASK_WAIT : PRT_ASK_REFUSED;
 }
 
 static enum msp_err propose(const struct prt_evidence *e, const struct prt_delegation *present, const struct wish *w,
@@ -434,7 +467,6 @@ static enum msp_err propose(const struct prt_evidence *e, const struct prt_deleg
 			    struct prt_delegation *out, struct prt_findings *why)
 {
 	enum msp_err err = prt_delegation_dup(present, out);
-	size_t fatal = why->fatal;
 
 	if (err != MSP_OK)
 		return err;
@@ -443,10 +475,10 @@ static enum msp_err propose(const struct prt_evidence *e, const struct prt_deleg
 	if (err == MSP_OK && prt_delegation_equal(out, present))
 		*ask = PRT_ASK_NOTHING;
 	else if (err == MSP_OK)
-		prt_check_delegation(e, out, rules, now, why);
-	if (err == MSP_ELIMIT || why->fatal > fatal)
+		*ask = checked(e, out, rules, now, *ask, why);
+	if (err == MSP_ELIMIT)
 		*ask = PRT_ASK_REFUSED;
-	if (err != MSP_OK || *ask == PRT_ASK_NOTHING || *ask == PRT_ASK_REFUSED)
+	if (err != MSP_OK || (*ask != PRT_ASK_CHANGE && *ask != PRT_ASK_DELETE))
 		prt_delegation_clear(out);
 	return err == MSP_ELIMIT ? MSP_OK : err;
 }
@@ -491,7 +523,7 @@ static bool stop(const struct sync *y, enum prt_ask ask, const char *rule, const
 	va_start(ap, text);
 	(void)vsnprintf(why.text, sizeof(why.text), text, ap);
 	va_end(ap);
-	find(y->why, true, MSP_EDE_DELEGATION_CHECK, rule, "%s", why.text);
+	find(y->why, FATAL, MSP_EDE_DELEGATION_CHECK, rule, "%s", why.text);
 	*y->ask = ask;
 	return false;
 }
@@ -502,13 +534,19 @@ static bool is_secure(const struct sync *y, const struct prt_server *s, const st
 	return is_there(a) && is_signed(s, a, &y->present->child, NULL, y->now, NULL);
 }
 
+/* No bit is set but those of NS, A and AAAA. The bitmap is well-formed: window, length, octets (RFC 4034 4.1.2). */
 static bool knows_bits(struct msp_span bitmap)
 {
-	for (uint32_t type = 0; type <= UINT16_MAX; type++)
-		if (msp_bitmap_has(bitmap, (uint16_t)type) && type != MSP_TYPE_NS && type != MSP_TYPE_A &&
-		    type != MSP_TYPE_AAAA)
-			return false;
-	return true;
+	static const uint16_t types[] = { MSP_TYPE_NS, MSP_TYPE_A, MSP_TYPE_AAAA };
+	unsigned known = 0, set = 0;
+
+	for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++)
+		known += msp_bitmap_has(bitmap, types[i]);
+	for (size_t at = 0; at + 2 <= bitmap.len; at += 2 + (size_t)bitmap.ptr[at + 1])
+		for (size_t i = at + 2; i < at + 2 + bitmap.ptr[at + 1] && i < bitmap.len; i++)
+			for (unsigned octet = bitmap.ptr[i]; octet != 0; octet &= octet - 1)
+				set++;
+	return set == known;
 }
 
 static bool check_csync(const struct sync *y, const struct prt_server *s, struct msp_csync *out)
@@ -533,6 +571,18 @@ static bool check_csync(const struct sync *y, const struct prt_server *s, struct
 		return stop(y, PRT_ASK_REFUSED, rule, "%s: asks for types that are not synchronised", where(s).s);
 	if ((out->flags & MSP_CSYNC_SOAMINIMUM) != 0 && msp_serial_gt(out->serial, msp_soa_serial(soa->set->rdata[0])))
 		return stop(y, PRT_ASK_WAIT, rule, "%s has not reached serial %u", where(s).s, (unsigned)out->serial);
+	return true;
+}
+
+/* No server shows one, or was asked for one: nothing is asked for, whatever else they show. */
+static bool has_no_csync(const struct prt_evidence *e)
+{
+	for (size_t i = 0; i < e->count; i++) {
+		const struct prt_answer *a = &e->server[i].answer[PRT_Q_CSYNC];
+
+		if (a->is_asked && (a->err != MSP_OK || is_there(a)))
+			return false;
+	}
 	return true;
 }
 
@@ -595,6 +645,20 @@ static bool agreed(const struct sync *y, pick_fn *pick, const struct msp_name *n
 	return true;
 }
 
+/* RFC 7477 3: the data is copied; what TTL it has in the parent is the parent's matter. */
+static enum msp_err put_data(struct prt_delegation *d, const struct msp_name *owner, uint16_t type,
+			     const struct msp_rrset *set)
+{
+	const struct msp_rrset *before = prt_delegation_get(d, owner, type);
+	uint32_t ttl = before != NULL ? before->ttl : set->ttl;
+	enum msp_err err = prt_delegation_put(d, owner, type, set);
+
+	for (size_t i = 0; err == MSP_OK && i < d->count; i++)
+		if (d->set[i]->type == type && msp_name_equal(&d->set[i]->owner, owner))
+			d->set[i]->ttl = ttl;
+	return err;
+}
+
 /*
  * Addresses of a server below the child. That there is none of a family is a denial, which nobody has proved here: what
  * the parent has of it stays, so that glue is never lost by it.
@@ -613,9 +677,9 @@ static enum msp_err take_addresses(const struct sync *y, const struct msp_csync 
 		if (!agreed(y, pick_address, host, types[i], &set))
 			return MSP_OK;
 		if (set != NULL)
-			err = prt_delegation_put(out, host, types[i], set);
+			err = put_data(out, host, types[i], set);
 		else if (prt_delegation_get(out, host, types[i]) != NULL)
-			find(y->why, false, MSP_EDE_DELEGATION_CHECK, "RFC 7477 3.2.2", "%s: the %s RRset stays",
+			find(y->why, WARNING, MSP_EDE_DELEGATION_CHECK, "RFC 7477 3.2.2", "%s: the %s RRset stays",
 			     MSP_NAME(host), MSP_TYPE(types[i]));
 	}
 	return err;
@@ -635,7 +699,7 @@ static enum msp_err take_all(const struct sync *y, const struct msp_csync *c, st
 			(void)stop(y, PRT_ASK_REFUSED, "G.4: never an empty NS RRset", "no NS RRset at the apex");
 			return MSP_OK;
 		}
-		err = prt_delegation_put(out, &out->child, MSP_TYPE_NS, ns);
+		err = put_data(out, &out->child, MSP_TYPE_NS, ns);
 	}
 	ns = prt_delegation_ns(out);
 	for (size_t i = 0; err == MSP_OK && ns != NULL && i < ns->count && i < PRT_NS_MAX; i++)
@@ -658,6 +722,8 @@ enum msp_err prt_ask_csync(const struct prt_evidence *e, const struct prt_delega
 
 	*ask = PRT_ASK_NOTHING;
 	prt_delegation_init(out, &present->parent, &present->child);
+	if (has_no_csync(e))
+		return MSP_OK;
 	if (prt_delegation_ds(present) == NULL)
 		return stop(&y, PRT_ASK_REFUSED, "RFC 7477 3: secure children only", "no DS") ? MSP_OK : MSP_OK;
 	if (!common_csync(&y, &c))
@@ -671,14 +737,9 @@ enum msp_err prt_ask_csync(const struct prt_evidence *e, const struct prt_delega
 			   "more records than a delegation has room for");
 		err = MSP_OK;
 	}
-	if (err == MSP_OK && *ask == PRT_ASK_NOTHING && !prt_delegation_equal(out, present)) {
-		size_t fatal = why->fatal;
-
-		prt_check_delegation(e, out, rules, now, why);
-		*ask = (c.flags & MSP_CSYNC_IMMEDIATE) != 0 ? PRT_ASK_CHANGE : PRT_ASK_HUMAN;
-		if (why->fatal > fatal)
-			*ask = PRT_ASK_REFUSED;
-	}
+	if (err == MSP_OK && *ask == PRT_ASK_NOTHING && !prt_delegation_equal(out, present))
+		*ask = checked(e, out, rules, now,
+			       (c.flags & MSP_CSYNC_IMMEDIATE) != 0 ? PRT_ASK_CHANGE : PRT_ASK_HUMAN, why);
 	if (err != MSP_OK || (*ask != PRT_ASK_CHANGE && *ask != PRT_ASK_HUMAN))
 		prt_delegation_clear(out);
 	return err;

@@ -56,6 +56,7 @@ void prt_evidence_fini(struct prt_evidence *e);
 /** All findings are collected, so that a refusal says everything that would break. */
 struct prt_finding {
 	bool is_fatal;
+	bool may_pass; /* fatal, but another look may find it gone: a server that is out of reach */
 	enum msp_ede_own ede;
 	const char *rule;   /* "G.4 check 5"; static */
 	struct msp_why why; /* names the server */
@@ -64,13 +65,14 @@ struct prt_finding {
 struct prt_findings {
 	struct prt_finding item[PRT_FINDINGS_MAX]; /* the first ones */
 	size_t count, fatal;                       /* of all */
+	size_t passing;                            /* of the fatal ones, those that may pass */
 };
 
 struct prt_check_rules {
 	struct prt_shape_rules shape;
 	bool strict_ns;       /* a server with another apex NS RRset than the proposed one is fatal, not a warning */
 	unsigned min_servers; /* addresses that must answer, the rest may be out of reach; 0 = all */
-	uint32_t ds_ttl;      /* of a DS RRset where there was none */
+	uint32_t ds_ttl;      /* of a DS RRset where there was none; 0 = 3600 */
 };
 /**
  * Would it work? The shape is right; each name server has an address that was asked; each that answers is
@@ -92,7 +94,9 @@ enum prt_ask {
  * CDS and CDNSKEY at all servers. In a secure child (it has DS) they must be signed by keys that DS and DNSKEY know. In
  * one without DS this says only what the servers agree on: whether that may be believed is decided by RFC 9615
  * elsewhere.
- * @param inception of the signatures that were acted on last, 0 = never: older ones are not (G.4 check 4)
+ * @param inception newest of the signatures that were acted on last, 0 = never: data of which no server shows a newer
+ * or equally new one is not (G.4 check 4). Signers of one zone sign each in their own time, so that they are not
+ * compared with each other.
  * @param[out] out with CHANGE and DELETE: the delegation asked for; owned by the caller. *inception_now: to be
  * remembered.
  */
@@ -100,7 +104,7 @@ MSP_CHECKED enum msp_err prt_ask_cds(const struct prt_evidence *e, const struct 
 				     const struct prt_check_rules *rules, uint32_t inception, struct msp_wall now,
 				     enum prt_ask *ask, struct prt_delegation *out, uint32_t *inception_now,
 				     struct prt_findings *why);
-/** CSYNC at all servers, which must be secure. `out` as above, with CHANGE and HUMAN. */
+/** CSYNC at all servers, which must be secure. `out` as above, with CHANGE and HUMAN. The parent's TTLs stay. */
 MSP_CHECKED enum msp_err prt_ask_csync(const struct prt_evidence *e, const struct prt_delegation *present,
 				       const struct prt_check_rules *rules, struct msp_wall now, enum prt_ask *ask,
 				       struct prt_delegation *out, struct prt_findings *why);

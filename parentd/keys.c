@@ -203,7 +203,9 @@ enum msp_err prt_key_check(const struct msp_name *child, struct msp_span rdata, 
 	}
 	err = msp_key_from_rdata(child, rdata, &key);
 	msp_key_free(&key);
-	return err == MSP_OK ? err : msp_fail(why, MSP_EVALUE, "key is not usable: %s", msp_err_text(err));
+	return err == MSP_OK || err == MSP_ENOMEM
+		       ? err
+		       : msp_fail(why, MSP_EVALUE, "key is not usable: %s", msp_err_text(err));
 }
 
 enum msp_keystate_state prt_key_keystate(const struct prt_key *key)
@@ -267,6 +269,7 @@ static const struct {
 		[PRT_KEV_APPROVED] = { true, PRT_KEY_TRUSTED },
 		[PRT_KEV_REJECTED] = { true, PRT_KEY_DISTRUSTED },
 		[PRT_KEV_DELETED] = { true, PRT_KEY_ABSENT },
+		[PRT_KEV_FORGOTTEN] = { true, PRT_KEY_ABSENT },
 	},
 	[PRT_KEY_MANUAL] = {
 		[PRT_KEV_UPLOADED] = { true, PRT_KEY_MANUAL },
@@ -274,6 +277,7 @@ static const struct {
 		[PRT_KEV_APPROVED] = { true, PRT_KEY_TRUSTED },
 		[PRT_KEV_REJECTED] = { true, PRT_KEY_DISTRUSTED },
 		[PRT_KEV_DELETED] = { true, PRT_KEY_ABSENT },
+		[PRT_KEV_FORGOTTEN] = { true, PRT_KEY_ABSENT },
 	},
 	[PRT_KEY_TRUSTED] = {
 		[PRT_KEV_UPLOADED] = { true, PRT_KEY_TRUSTED },
@@ -281,6 +285,7 @@ static const struct {
 		[PRT_KEV_APPROVED] = { true, PRT_KEY_TRUSTED },
 		[PRT_KEV_REJECTED] = { true, PRT_KEY_DISTRUSTED },
 		[PRT_KEV_DELETED] = { true, PRT_KEY_ABSENT },
+		[PRT_KEV_FORGOTTEN] = { true, PRT_KEY_ABSENT },
 	},
 	[PRT_KEY_FAILED] = {
 		[PRT_KEV_UPLOADED] = { true, PRT_KEY_KNOWN }, /* tried anew */
@@ -289,10 +294,12 @@ static const struct {
 		[PRT_KEV_REJECTED] = { true, PRT_KEY_DISTRUSTED },
 		[PRT_KEV_DELETED] = { true, PRT_KEY_ABSENT },
 		[PRT_KEV_EXPIRED] = { true, PRT_KEY_ABSENT },
+		[PRT_KEV_FORGOTTEN] = { true, PRT_KEY_ABSENT },
 	},
 	[PRT_KEY_DISTRUSTED] = { /* nobody but an operator brings it back */
 		[PRT_KEV_APPROVED] = { true, PRT_KEY_TRUSTED },
 		[PRT_KEV_REJECTED] = { true, PRT_KEY_DISTRUSTED },
+		[PRT_KEV_FORGOTTEN] = { true, PRT_KEY_ABSENT },
 	},
 };
 
@@ -321,6 +328,8 @@ bool prt_key_event(struct prt_keyset *k, struct prt_key *key, enum prt_key_event
 		remove_key(k, key);
 		return true;
 	}
+	if (next == PRT_KEY_DISTRUSTED)
+		key->replaces = false; /* what it asked for is not asked for any more */
 	if (next != key->state) {
 		key->since = now;
 		key->state = next;
@@ -396,72 +405,155 @@ static struct prt_key *append(struct prt_keyset *k, struct msp_span rdata)
 	return key; /* state ABSENT until the event */
 }
 
+/* The oldest key in this state, of which a look has shown that it is not published; NULL = none. */
+static struct prt_key *oldest_missed(struct prt_keyset *k, enum prt_key_state state)
+{
+	struct prt_key *oldest = NULL;
+
+	for (size_t i = 0; i < k->count; i++)
+		if (k->key[i].state == state && k->key[i].attempts > 0 &&
+		    (oldest == NULL || k->key[i].since.s < oldest->since.s))
+			oldest = &k->key[i];
+	return oldest;
+}
+
+/* A FAILED key is kept for information alone. */
+static bool has_room(struct prt_keyset *k)
+{
+	struct prt_key *failed = oldest_missed(k, PRT_KEY_FAILED);
+
+	if (k->count == PRT_KEYS_MAX && failed != NULL)
+		remove_key(k, failed);
+	return k->count < PRT_KEYS_MAX;
+}
+
+static bool has_place(struct prt_keyset *k)
+{
+	struct prt_key *missed = oldest_missed(k, PRT_KEY_KNOWN);
+	size_t waiting = prt_keyset_count(k, PRT_KEY_KNOWN) + prt_keyset_count(k, PRT_KEY_MANUAL);
+
+	if (waiting >= PRT_PENDING_MAX && missed != NULL) {
+		remove_key(k, missed);
+		waiting--;
+	}
+	return waiting < PRT_PENDING_MAX;
+}
+
 static bool accept_upload(struct prt_keyset *k, const struct upload *u, struct msp_wall now, struct prt_refusal *no)
 {
 	static const char rule[] = "G.6: limits of uploads";
 	struct prt_key *key = prt_keyset_find(k, u->key);
 	bool begins = key == NULL || key->state == PRT_KEY_FAILED;
+	bool differs = begins || key->replaces != u->deletes;
 
 	if (key != NULL && key->state == PRT_KEY_DISTRUSTED)
 		return prt_refuse_own(no, MSP_EDE_KEY_NOT_TRUSTED, "G.6: distrusted by an operator",
 				      "key %u is distrusted", msp_key_tag(u->key));
-	if (begins && prt_keyset_count(k, PRT_KEY_KNOWN) + prt_keyset_count(k, PRT_KEY_MANUAL) >= PRT_PENDING_MAX)
+	if (begins && !has_place(k))
 		return prt_refuse_std(no, MSP_EDE_BLOCKED, rule, "%d keys of this child wait already", PRT_PENDING_MAX);
-	if (key == NULL && k->count == PRT_KEYS_MAX)
+	if (key == NULL && !has_room(k))
 		return prt_refuse_std(no, MSP_EDE_BLOCKED, rule, "%d keys of this child are held", PRT_KEYS_MAX);
-	if (begins && !take_bootstrap(k, now))
+	if (differs && !take_bootstrap(k, now))
 		return prt_refuse_std(no, MSP_EDE_BLOCKED, rule, "%d uploads within an hour", PRT_BOOTSTRAPS_PER_H);
+	key = prt_keyset_find(k, u->key); /* others may have gone */
 	if (key == NULL)
 		key = append(k, u->key);
-	if (key->state != PRT_KEY_TRUSTED)
-		key->replaces = u->deletes;
+	key->replaces = u->deletes;
 	return prt_key_event(k, key, PRT_KEV_UPLOADED, PRT_METHOD_NONE, now);
 }
 
-/* Records in order on the set of keys that are to be trusted; the rest of the set follows. */
-static bool roll(struct prt_keyset *k, const struct msp_msg *m, const struct msp_name *child,
-		 const struct prt_key_rules *rules, struct msp_wall now, struct msp_rr_scratch *scratch,
-		 struct prt_refusal *no)
+static enum msp_err to_error(bool is_done)
+{
+	return is_done ? MSP_OK : MSP_EREFUSED;
+}
+
+static enum msp_err add_key(struct prt_keyset *k, struct msp_span rdata, const struct msp_name *child,
+			    const struct prt_key_rules *rules, struct msp_wall now, struct prt_refusal *no)
 {
 	static const char rule[] = "G.6: rollover by a trusted key";
+	struct prt_key *key = prt_keyset_find(k, rdata);
+	enum msp_keystate_state state;
+	struct msp_why why = { "" };
+	enum msp_err err = prt_key_check(child, rdata, rules, &state, &why);
+
+	if (err == MSP_EVALUE)
+		return to_error(prt_refuse_std(no, MSP_EDE_INVALID_DATA, rule, "%s", why.text));
+	if (err != MSP_OK)
+		return err;
+	if (key == NULL && !has_room(k))
+		return to_error(
+			prt_refuse_std(no, MSP_EDE_BLOCKED, rule, "%d keys of this child are held", PRT_KEYS_MAX));
+	if (key == NULL)
+		key = append(k, rdata);
+	key->replaces = false;
+	if (!prt_key_event(k, key, PRT_KEV_ADDED, PRT_METHOD_ROLLOVER, now))
+		return to_error(prt_refuse_own(no, MSP_EDE_KEY_NOT_TRUSTED, "G.6: distrusted by an operator",
+					       "key %u is distrusted", msp_key_tag(rdata)));
+	return MSP_OK;
+}
+
+static void delete_key(struct prt_keyset *k, struct msp_span rdata, struct msp_wall now)
+{
+	struct prt_key *key = prt_keyset_find(k, rdata);
+
+	if (key != NULL && key->state != PRT_KEY_DISTRUSTED)
+		(void)prt_key_event(k, key, PRT_KEV_DELETED, PRT_METHOD_NONE, now);
+}
+
+/* Records in order on the set of keys that are to be trusted; the rest of the set follows. */
+static enum msp_err roll(struct prt_keyset *k, const struct msp_msg *m, const struct msp_name *child,
+			 const struct prt_key_rules *rules, struct msp_wall now, struct msp_rr_scratch *scratch,
+			 struct prt_refusal *no)
+{
+	enum msp_err err = MSP_OK;
 	struct msp_msg_it it;
 	enum msp_upd kind;
 	struct msp_rr rr;
 
 	msp_msg_it_init(&it, m, MSP_SEC_UPDATE, scratch);
-	while (msp_msg_next(&it, &rr)) {
-		enum msp_keystate_state state;
-		struct msp_why why = { "" };
-		struct prt_key *key;
-
+	while (err == MSP_OK && msp_msg_next(&it, &rr)) {
 		if (msp_upd_classify(&rr, &kind, NULL) != MSP_OK)
-			return prt_refuse(no, MSP_RCODE_FORMERR, rule, "malformed update record");
-		if (kind == MSP_UPD_DEL_RRSET) {
+			err = to_error(prt_refuse(no, MSP_RCODE_FORMERR, "G.6", "malformed update record"));
+		else if (kind == MSP_UPD_DEL_RRSET)
 			supersede(k, msp_span(NULL, 0));
-			continue;
-		}
-		key = prt_keyset_find(k, rr.rdata);
-		if (kind == MSP_UPD_DEL_RR) {
-			if (key != NULL && key->state != PRT_KEY_DISTRUSTED)
-				(void)prt_key_event(k, key, PRT_KEV_DELETED, PRT_METHOD_NONE, now);
-			continue;
-		}
-		if (prt_key_check(child, rr.rdata, rules, &state, &why) != MSP_OK)
-			return prt_refuse_std(no, MSP_EDE_INVALID_DATA, rule, "%s", why.text);
-		if (key == NULL && k->count == PRT_KEYS_MAX)
-			return prt_refuse_std(no, MSP_EDE_BLOCKED, rule, "%d keys of this child are held",
-					      PRT_KEYS_MAX);
-		if (key == NULL)
-			key = append(k, rr.rdata);
-		key->replaces = false;
-		if (!prt_key_event(k, key, PRT_KEV_ADDED, PRT_METHOD_ROLLOVER, now))
-			return prt_refuse_own(no, MSP_EDE_KEY_NOT_TRUSTED, "G.6: distrusted by an operator",
-					      "key %u is distrusted", msp_key_tag(rr.rdata));
+		else if (kind == MSP_UPD_DEL_RR)
+			delete_key(k, rr.rdata, now);
+		else
+			err = add_key(k, rr.rdata, child, rules, now, no);
 	}
-	if (prt_keyset_count(k, PRT_KEY_TRUSTED) == 0)
-		return prt_refuse_std(no, MSP_EDE_PROHIBITED, "G.6: the last trusted key stays",
-				      "no trusted key would be left");
-	return true;
+	if (err == MSP_OK && prt_keyset_count(k, PRT_KEY_TRUSTED) == 0)
+		err = to_error(prt_refuse_std(no, MSP_EDE_PROHIBITED, "G.6: the last trusted key stays",
+					      "no trusted key would be left"));
+	return err;
+}
+
+static enum msp_err upload(struct prt_keyset *k, const struct msp_msg *m, const struct msp_name *child,
+			   struct msp_span signer, const struct prt_key_rules *rules, struct msp_wall now,
+			   struct msp_rr_scratch *scratch, struct prt_refusal *no)
+{
+	enum msp_keystate_state state;
+	struct msp_why why = { "" };
+	struct upload u;
+	enum msp_err err = prt_key_check(child, signer, rules, &state, &why);
+
+	if (err == MSP_EVALUE)
+		return to_error(
+			prt_refuse_std(no, MSP_EDE_INVALID_DATA, "G.6: algorithm and strength", "%s", why.text));
+	if (err != MSP_OK)
+		return err;
+	return to_error(read_upload(m, signer, scratch, &u, no) && accept_upload(k, &u, now, no));
+}
+
+/* Where keys are changed by uploads alone: a trusted key that uploads itself again asks for nothing. */
+static enum msp_err upload_again(const struct prt_keyset *k, const struct msp_msg *m, struct msp_span signer,
+				 struct msp_rr_scratch *scratch, struct prt_refusal *no)
+{
+	struct upload u;
+
+	if (read_upload(m, signer, scratch, &u, no) && (!u.deletes || prt_keyset_count(k, PRT_KEY_TRUSTED) == 1))
+		return MSP_OK;
+	return to_error(
+		prt_refuse_std(no, MSP_EDE_PROHIBITED, "G.6: key-rollover", "keys are changed by uploads alone here"));
 }
 
 enum msp_err prt_keys_update(struct prt_keyset *k, const struct msp_msg *m, const struct msp_name *child,
@@ -469,23 +561,16 @@ enum msp_err prt_keys_update(struct prt_keyset *k, const struct msp_msg *m, cons
 			     struct msp_rr_scratch *scratch, struct prt_refusal *no)
 {
 	const struct prt_key *by = prt_keyset_find(k, signer);
-	bool is_trusted = by != NULL && by->state == PRT_KEY_TRUSTED, ok;
-	enum msp_keystate_state state;
 	struct prt_keyset next = *k;
-	struct msp_why why = { "" };
-	struct upload u;
+	enum msp_err err;
 
-	if (is_trusted && !rules->rollover_by_update)
-		ok = prt_refuse_std(no, MSP_EDE_PROHIBITED, "G.6: key-rollover",
-				    "keys are changed by uploads alone here");
-	else if (is_trusted)
-		ok = roll(&next, m, child, rules, now, scratch, no);
-	else if (prt_key_check(child, signer, rules, &state, &why) != MSP_OK)
-		ok = prt_refuse_std(no, MSP_EDE_INVALID_DATA, "G.6: algorithm and strength", "%s", why.text);
+	if (by == NULL || by->state != PRT_KEY_TRUSTED)
+		err = upload(&next, m, child, signer, rules, now, scratch, no);
+	else if (rules->rollover_by_update)
+		err = roll(&next, m, child, rules, now, scratch, no);
 	else
-		ok = read_upload(m, signer, scratch, &u, no) && accept_upload(&next, &u, now, no);
-	if (!ok)
-		return MSP_EREFUSED;
-	*k = next;
-	return MSP_OK;
+		err = upload_again(k, m, signer, scratch, no);
+	if (err == MSP_OK)
+		*k = next;
+	return err;
 }

@@ -47,6 +47,7 @@ enum prt_key_event {
 	PRT_KEV_REJECTED,    /* by an operator */
 	PRT_KEV_DELETED,     /* UPDATE signed by a trusted key */
 	PRT_KEV_EXPIRED,     /* long after FAILED */
+	PRT_KEV_FORGOTTEN,   /* by an operator: as if it had never been there */
 	PRT_KEV__N
 };
 /** How a key became, or is to become, trusted. */
@@ -98,7 +99,7 @@ struct prt_key_rules {
 extern const struct prt_key_rules prt_key_rules_default;
 /**
  * Whether a key could be used at all: decodable, strong enough, no zone key, algorithm taken.
- * @return MSP_OK; MSP_EVALUE with *state INVALID or REFUSED (what KeyState says of it) and the reason
+ * @return MSP_OK; MSP_EVALUE with *state INVALID or REFUSED (what KeyState says of it) and the reason; MSP_ENOMEM
  */
 MSP_CHECKED enum msp_err prt_key_check(const struct msp_name *child, struct msp_span rdata,
 				       const struct prt_key_rules *rules, enum msp_keystate_state *state,
@@ -107,8 +108,9 @@ MSP_CHECKED enum msp_err prt_key_check(const struct msp_name *child, struct msp_
 /**
  * A KEY update that was signed by the key with RDATA `signer`: a trusted key of the set, or the very key that it adds
  * (an upload). An upload takes nothing away: what it deletes goes when it is trusted. The last trusted key cannot be
- * deleted. `k` changes only with MSP_OK.
- * @return MSP_OK; MSP_EREFUSED (*no says why)
+ * deleted. Where there is no room, keys that failed give way, and of those that wait one that a look has missed: junk
+ * uploads must not keep out for long the key that the child does publish. `k` changes only with MSP_OK.
+ * @return MSP_OK; MSP_EREFUSED (*no says why); MSP_ENOMEM
  */
 MSP_CHECKED enum msp_err prt_keys_update(struct prt_keyset *k, const struct msp_msg *m, const struct msp_name *child,
 					 struct msp_span signer, const struct prt_key_rules *rules, struct msp_wall now,

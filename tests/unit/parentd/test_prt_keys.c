@@ -164,6 +164,86 @@ static void uploads_have_a_budget(void **state)
 	assert_int_equal(state_of(&k, KEY_ED), PRT_KEY_KNOWN);
 }
 
+/* Uploads of keys that nobody publishes, made by anybody. */
+static void junk(struct prt_keyset *k, unsigned n, enum prt_key_state state, unsigned attempts)
+{
+	struct prt_key *key = &k->key[k->count++];
+
+	memset(key, 0, sizeof(*key));
+	key->rdata_len = 36;
+	key->rdata[2] = 3;
+	key->rdata[3] = 15;
+	key->rdata[4] = (uint8_t)n;
+	key->state = state;
+	key->attempts = (uint8_t)attempts;
+	key->since = later((int64_t)n);
+}
+
+static void keys_that_failed_give_way_to_new_ones(void **state)
+{
+	struct prt_keyset k = { 0 };
+	struct prt_refusal no;
+
+	(void)state;
+	trust(&k, KEY_ED);
+	for (unsigned i = 1; i < PRT_KEYS_MAX; i++)
+		junk(&k, i, PRT_KEY_FAILED, 3);
+	T_OK(update(&k, ADD(KEY_P256), KEY_P256, noon, &no));
+	assert_int_equal(k.count, PRT_KEYS_MAX);
+	assert_int_equal(state_of(&k, KEY_P256), PRT_KEY_KNOWN);
+	T_OK(update(&k, ADD(KEY_ED2), KEY_ED, noon, &no)); /* the same for a rollover */
+	assert_int_equal(state_of(&k, KEY_ED2), PRT_KEY_TRUSTED);
+	assert_int_equal(prt_keyset_count(&k, PRT_KEY_FAILED), PRT_KEYS_MAX - 3);
+	for (unsigned i = 0; i < k.count; i++)
+		assert_true(k.key[i].state != PRT_KEY_FAILED || k.key[i].rdata[4] > 2); /* the oldest went */
+}
+
+static void a_key_that_is_not_published_gives_its_place_to_the_next(void **state)
+{
+	struct prt_keyset k = { 0 };
+	struct prt_refusal no;
+
+	(void)state;
+	for (unsigned i = 0; i < PRT_PENDING_MAX; i++)
+		junk(&k, i + 1, PRT_KEY_KNOWN, 0);
+	T_ERR(update(&k, ADD(KEY_ED), KEY_ED, noon, &no), MSP_EREFUSED);
+	k.key[2].attempts = 1; /* a look has missed it */
+	T_OK(update(&k, ADD(KEY_ED), KEY_ED, noon, &no));
+	assert_int_equal(k.count, PRT_PENDING_MAX);
+	assert_int_equal(state_of(&k, KEY_ED), PRT_KEY_KNOWN);
+}
+
+static void another_upload_of_a_key_that_waits_may_say_otherwise_within_the_budget(void **state)
+{
+	struct prt_keyset k = { 0 };
+	struct prt_refusal no;
+
+	(void)state;
+	T_OK(update(&k, DEL_ALL ADD(KEY_ED), KEY_ED, noon, &no));
+	assert_true(k.key[0].replaces);
+	T_OK(update(&k, ADD(KEY_ED), KEY_ED, noon, &no));
+	assert_false(k.key[0].replaces);
+	T_OK(update(&k, DEL_ALL ADD(KEY_ED), KEY_ED, noon, &no));
+	T_ERR(update(&k, ADD(KEY_ED), KEY_ED, noon, &no), MSP_EREFUSED);
+	T_OK(update(&k, DEL_ALL ADD(KEY_ED), KEY_ED, noon, &no)); /* nothing new costs nothing */
+	assert_true(k.key[0].replaces);
+}
+
+static void a_key_that_was_distrusted_replaces_nothing_when_it_is_approved_later(void **state)
+{
+	struct prt_keyset k = { 0 };
+	struct prt_refusal no;
+
+	(void)state;
+	trust(&k, KEY_ED);
+	T_OK(update(&k, DEL_ALL ADD(KEY_P256), KEY_P256, noon, &no));
+	event(&k, KEY_P256, PRT_KEV_REJECTED);
+	event(&k, KEY_P256, PRT_KEV_APPROVED);
+	assert_int_equal(prt_keyset_count(&k, PRT_KEY_TRUSTED), 2);
+	event(&k, KEY_P256, PRT_KEV_FORGOTTEN);
+	assert_int_equal(k.count, 1);
+}
+
 static void a_trusted_key_rolls_over(void **state)
 {
 	struct prt_keyset k = { 0 };
@@ -279,11 +359,11 @@ static void a_key_with_the_tag_of_another_is_another_key(void **state)
 
 static void every_state_answers_every_event(void **state)
 {
-	/* rows: state; columns: UPLOADED ADDED VALIDATED NEEDS_HUMAN ATTEMPT APPROVED REJECTED DELETED EXPIRED; '-' =
-	 * no */
+	/* rows: state; columns: UPLOADED ADDED VALIDATED NEEDS_HUMAN ATTEMPT APPROVED REJECTED DELETED EXPIRED
+	 * FORGOTTEN; '-' = no */
 	static const char *const want[PRT_KEY__N] = {
-		[PRT_KEY_KNOWN] = "KTTMKTDA-",  [PRT_KEY_MANUAL] = "MT---TDA-",     [PRT_KEY_TRUSTED] = "TT---TDA-",
-		[PRT_KEY_FAILED] = "KT---TDAA", [PRT_KEY_DISTRUSTED] = "-----TD--",
+		[PRT_KEY_KNOWN] = "KTTMKTDA-A",  [PRT_KEY_MANUAL] = "MT---TDA-A",     [PRT_KEY_TRUSTED] = "TT---TDA-A",
+		[PRT_KEY_FAILED] = "KT---TDAAA", [PRT_KEY_DISTRUSTED] = "-----TD--A",
 	};
 	static const char letters[PRT_KEY__N + 1] = "AKMTFD";
 
@@ -372,6 +452,10 @@ int main(void)
 		cmocka_unit_test(an_upload_without_a_deletion_leaves_the_other_providers_key),
 		cmocka_unit_test(an_upload_can_do_nothing_for_or_against_other_keys),
 		cmocka_unit_test(uploads_have_a_budget),
+		cmocka_unit_test(keys_that_failed_give_way_to_new_ones),
+		cmocka_unit_test(a_key_that_is_not_published_gives_its_place_to_the_next),
+		cmocka_unit_test(another_upload_of_a_key_that_waits_may_say_otherwise_within_the_budget),
+		cmocka_unit_test(a_key_that_was_distrusted_replaces_nothing_when_it_is_approved_later),
 		cmocka_unit_test(a_trusted_key_rolls_over),
 		cmocka_unit_test(the_last_trusted_key_stays),
 		cmocka_unit_test(keys_that_cannot_be_used_are_not_taken),
