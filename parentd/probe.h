@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/**
+ * @file
+ * Looks at the servers of a delegation: resolves the names of its name servers, asks every address directly over TCP
+ * with DO=1, and hands out what was seen (evidence.h), which others judge. Nothing is cached.
+ * @source PROTOCOL G.4 "Probe all addresses of all NS"
+ */
+#ifndef PRT_PROBE_H
+#define PRT_PROBE_H
+
+#include "evidence.h"
+
+#include <msproto/io/loop.h>
+#include <msproto/io/resolve.h>
+
+struct prt_probe_conf {
+	struct msp_addr source4,
+		source6;        /* family NONE = any; both NONE and no IPv6 route: those addresses are unreachable */
+	bool ipv4, ipv6;        /* families that are asked at all */
+	uint16_t port;          /* of the servers: 53; tests use others */
+	uint32_t timeout_ms;    /* for one address, default 5 000 */
+	unsigned in_flight_max; /* probes; default 500; more wait in line */
+	unsigned queue_max;     /* default 20 000: MSP_EBUSY beyond */
+};
+struct prt_prober;
+/** resolver may be NULL: then only name servers with glue in the delegation can be asked. conf copied. */
+MSP_CHECKED enum msp_err prt_prober_new(struct msp_loop *loop, struct msp_resolver *resolver,
+					const struct prt_probe_conf *conf, struct prt_prober **out);
+/** Outstanding callbacks are not called any more. To be called before the resolver is closed. NULL allowed. */
+void prt_prober_free(struct prt_prober **p);
+void prt_prober_set(struct prt_prober *p, const struct prt_probe_conf *conf);
+/** Under way and in line. */
+size_t prt_prober_load(const struct prt_prober *p);
+
+/** Bits: 1 << enum prt_question; PRT_Q_HOSTS adds A and AAAA of name servers below the child (CSYNC). */
+#define PRT_Q_HOSTS     (1u << PRT_Q__N)
+#define PRT_PROBE_CHECK ((1u << PRT_Q_SOA) | (1u << PRT_Q_NS) | (1u << PRT_Q_DNSKEY))
+#define PRT_PROBE_GLANCE                                                                                               \
+	((1u << PRT_Q_CDS) | (1u << PRT_Q_CDNSKEY) | (1u << PRT_Q_CSYNC)) /* is there anything at all? */
+#define PRT_PROBE_CDS   (PRT_PROBE_CHECK | (1u << PRT_Q_CDS) | (1u << PRT_Q_CDNSKEY) | (1u << PRT_Q_SOA_AGAIN))
+#define PRT_PROBE_CSYNC (PRT_PROBE_CHECK | (1u << PRT_Q_CSYNC) | PRT_Q_HOSTS | (1u << PRT_Q_SOA_AGAIN))
+
+/**
+ * @param evidence complete: one server for each address of each name server; a name that has no address, or could not
+ * be resolved, is there as one server with addr.family NONE and err MSP_ENOTFOUND or MSP_ENET in every answer. Taken
+ * over by the callback (prt_evidence_fini). With more than PRT_SERVERS_MAX addresses: the first ones of each name.
+ */
+typedef void prt_probe_fn(void *arg, struct prt_evidence *evidence);
+struct prt_probe;
+/**
+ * Look at the servers that `d` names: its NS RRset, with its glue for names below the child, and look-ups (addresses
+ * need no signature, what is found there proves itself) for the others.
+ * @return MSP_OK: cb fires exactly once, later; MSP_EBUSY; MSP_ENOMEM; MSP_EVALUE: d has no NS
+ */
+MSP_CHECKED enum msp_err prt_probe_start(struct prt_prober *p, const struct prt_delegation *d, unsigned questions,
+					 prt_probe_fn *cb, void *arg, struct prt_probe **out);
+void prt_probe_cancel(struct prt_probe **p);
+
+#endif
