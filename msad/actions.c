@@ -5,11 +5,13 @@
 
 #include <msproto/base/mem.h>
 
+#include "parent.h"
 #include "peer.h"
 
-#define ACTIONS_MAX (1u << 22)
-#define STORED_MAX  (512 * 1024)
-#define STORED_FORM 1
+#define ACTIONS_MAX   (1u << 22)
+#define STORED_MAX    (512 * 1024)
+#define STORED_FORM   1
+#define FILE_TEXT_MAX 1100 /* K<name>.+alg+tag.private, every octet escaped */
 
 void msa_actions_init(struct msa_actions *a)
 {
@@ -149,6 +151,7 @@ void msa_act_lookup(struct msa_core *c, struct msa_pend *p, const struct msp_nam
 	struct msa_action *a;
 
 	p->type = type;
+	p->is_open = false;
 	a = msa_act(c, MSA_ACT_LOOKUP);
 	if (a == NULL) {
 		msa_pend_stop(c, p);
@@ -160,8 +163,42 @@ void msa_act_lookup(struct msa_core *c, struct msa_pend *p, const struct msp_nam
 	c->count.lookups++;
 }
 
+void msa_act_lookup_open(struct msa_core *c, struct msa_pend *p, const struct msp_name *name, uint16_t type)
+{
+	msa_act_lookup(c, p, name, type);
+	if (p->id == 0)
+		return;
+	p->is_open = true;
+	c->out->item[c->out->count - 1].kind = MSA_ACT_LOOKUP_OPEN;
+}
+
+void msa_act_key(struct msa_core *c, struct msa_pend *p, const struct msp_name *zone, enum msa_key_verb verb,
+		 const char *file)
+{
+	struct msa_action *a = msa_act(c, MSA_ACT_KEY);
+
+	if (a != NULL && file != NULL && !keep(c, msp_span_str(file), &a->octets)) {
+		c->out->count--;
+		a = NULL;
+	}
+	if (a == NULL) {
+		if (p != NULL)
+			msa_pend_stop(c, p);
+		return;
+	}
+	a->id = p == NULL ? 0 : p->id;
+	a->name = *zone;
+	a->key_verb = verb;
+}
+
 void msa_act_send(struct msa_core *c, struct msa_pend *p, const struct msp_addr *to, bool tcp_only,
 		  struct msp_span octets)
+{
+	msa_act_send_once(c, p, to, tcp_only, 0, octets);
+}
+
+void msa_act_send_once(struct msa_core *c, struct msa_pend *p, const struct msp_addr *to, bool tcp_only,
+		       uint32_t timeout_ms, struct msp_span octets)
 {
 	struct msa_action *a;
 
@@ -178,6 +215,7 @@ void msa_act_send(struct msa_core *c, struct msa_pend *p, const struct msp_addr 
 	a->id = p->id;
 	a->addr = *to;
 	a->tcp_only = tcp_only;
+	a->timeout_ms = timeout_ms;
 	c->count.sent++;
 }
 
@@ -335,6 +373,33 @@ void msa_store_held(struct msa_core *c, const struct msa_member *m)
 	close_entry(c, &key, &value);
 }
 
+static void put_text(struct msp_buf *b, const char *text)
+{
+	struct msp_span s = msp_span_str(text == NULL ? "" : text);
+
+	put_u32(b, (uint32_t)s.len);
+	msp_buf_add_span(b, s);
+}
+
+void msa_store_parent(struct msa_core *c, const struct msa_parent *p)
+{
+	struct msp_buf key, value;
+
+	open_entry(&key, &value, 'D', &p->zone->name, NULL);
+	msp_buf_add(&value, p->digest, sizeof(p->digest));
+	msp_buf_add_u8(&value, (uint8_t)(p->is_done | p->is_stopped << 1));
+	msp_buf_add_u8(&value, (uint8_t)p->roll);
+	put_u64(&value, (uint64_t)p->sent_s);
+	put_u64(&value, (uint64_t)p->uploaded_s);
+	put_u64(&value, (uint64_t)p->refused_s);
+	put_u32(&value, p->sends);
+	put_u32(&value, p->refused);
+	put_text(&value, p->key_file);
+	put_text(&value, p->next_file);
+	put_set(c, &value, p->pub);
+	close_entry(c, &key, &value);
+}
+
 /* ---- and back
  * -------------------------------------------------------------------------------------------------------- */
 
@@ -392,9 +457,58 @@ static enum msp_err restore_put(struct msp_rd *rd, struct msa_zone *z)
 	return err;
 }
 
+/** A file name; empty = none. */
+static enum msp_err get_text(struct msp_rd *rd, char **out)
+{
+	uint32_t len = msp_rd_u32(rd);
+	struct msp_span s = msp_rd_take(rd, len);
+	char text[FILE_TEXT_MAX + 1];
+
+	msp_free(*out);
+	*out = NULL;
+	if (rd->err != MSP_OK || s.len > FILE_TEXT_MAX)
+		return MSP_ECORRUPT;
+	if (s.len == 0)
+		return MSP_OK;
+	memcpy(text, s.ptr, s.len);
+	text[s.len] = '\0';
+	*out = msp_strdup(text);
+	return *out == NULL ? MSP_ENOMEM : MSP_OK;
+}
+
+static enum msp_err restore_parent(struct msp_rd *rd, struct msa_parent *p)
+{
+	enum msp_err err;
+	uint8_t flags, roll;
+
+	get_digest(rd, p->digest);
+	flags = msp_rd_u8(rd);
+	p->is_done = (flags & 1) != 0;
+	p->is_stopped = (flags & 2) != 0;
+	roll = msp_rd_u8(rd);
+	p->sent_s = (int64_t)msp_rd_u64(rd);
+	p->uploaded_s = (int64_t)msp_rd_u64(rd);
+	p->refused_s = (int64_t)msp_rd_u64(rd);
+	p->sends = msp_rd_u32(rd);
+	p->refused = msp_rd_u32(rd);
+	if (rd->err != MSP_OK || roll > MSA_ROLL_SWITCHED)
+		return MSP_ECORRUPT;
+	p->roll = (enum msa_roll)roll;
+	err = get_text(rd, &p->key_file);
+	if (err == MSP_OK)
+		err = get_text(rd, &p->next_file);
+	return err == MSP_OK ? get_set(rd, &p->pub) : err;
+}
+
 static enum msp_err restore_zone(struct msp_rd *rd, uint8_t letter, struct msa_zone *z)
 {
+	if (letter == 'D' && z->parent == NULL) { /* switched off meanwhile; kept for the day it is on again */
+		(void)msp_rd_rest(rd);
+		return MSP_OK;
+	}
 	switch (letter) {
+	case 'D':
+		return restore_parent(rd, z->parent);
 	case 'O':
 		z->own.version = msp_rd_u64(rd);
 		get_digest(rd, z->own.digest);
@@ -447,7 +561,7 @@ enum msp_err msa_core_restore(struct msa_core *core, struct msp_span key, struct
 	msp_rd_init(&k, key);
 	msp_rd_init(&v, value);
 	letter = msp_rd_u8(&k);
-	if (k.err != MSP_OK || strchr("EOZCSMP", letter) == NULL || letter == 0) {
+	if (k.err != MSP_OK || strchr("EOZCSMPD", letter) == NULL || letter == 0) {
 		msp_log(core->log, MSP_LOG_INFO, "stored-entry-ignored", MSP_F_HEX("key", key));
 		return MSP_OK;
 	}

@@ -11,6 +11,14 @@ void msa_act_reply(struct msa_core *c, uint64_t request_id, struct msp_span octe
 void msa_act_transfer(struct msa_core *c, const struct msp_name *zone);
 /** Ask for the look-up and wait for it. */
 void msa_act_lookup(struct msa_core *c, struct msa_pend *p, const struct msp_name *name, uint16_t type);
+/** As above, for what may be believed unsigned. */
+void msa_act_lookup_open(struct msa_core *c, struct msa_pend *p, const struct msp_name *name, uint16_t type);
+/** Make, load (`file`) or remove (`file`) a key of the zone; p NULL: nothing is waited for. */
+void msa_act_key(struct msa_core *c, struct msa_pend *p, const struct msp_name *zone, enum msa_key_verb verb,
+		 const char *file);
+/** As msa_act_send, once and for so long: whoever signs must sign again before it is sent again. */
+void msa_act_send_once(struct msa_core *c, struct msa_pend *p, const struct msp_addr *to, bool tcp_only,
+		       uint32_t timeout_ms, struct msp_span octets);
 /** Send and wait; keeps a copy of the message. */
 void msa_act_send(struct msa_core *c, struct msa_pend *p, const struct msp_addr *to, bool tcp_only,
 		  struct msp_span octets);

@@ -32,7 +32,7 @@ static void drop_overdue(struct msa_core *c, struct msa_member *m)
 {
 	if (m->op.id != 0 && c->now.ms - m->op.since.ms > MSA_OVERDUE_MS)
 		msa_pend_stop(c, &m->op);
-	for (size_t i = 0; i < 3; i++)
+	for (size_t i = 0; i < MSA_PULLS; i++)
 		if (m->pull[i].id != 0 && c->now.ms - m->pull[i].since.ms > MSA_OVERDUE_MS)
 			msa_pend_stop(c, &m->pull[i]);
 }

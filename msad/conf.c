@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "conf.h"
 
+#include <msproto/base/enc.h>
 #include <msproto/base/log.h>
 #include <msproto/base/map.h>
 
@@ -19,6 +20,14 @@
 
 static const struct msp_conf_word adapter_words[] = {
 	{ "observe", MSA_ADAPTER_OBSERVE }, { "knot", MSA_ADAPTER_KNOT }, { "pdns", MSA_ADAPTER_PDNS }, { NULL, 0 }
+};
+static const struct msp_conf_word parent_words[] = { { "auto", MSA_PARENT_AUTO },
+						     { "update", MSA_PARENT_UPDATE },
+						     { "notify", MSA_PARENT_NOTIFY },
+						     { "off", MSA_PARENT_OFF },
+						     { NULL, 0 } };
+static const struct msp_conf_word secure_words[] = {
+	{ "none", MSA_SECURE_NONE }, { "update", MSA_SECURE_UPDATE }, { "all", MSA_SECURE_ALL }, { NULL, 0 }
 };
 static const struct msp_conf_word level_words[] = { { "error", MSP_LOG_ERROR },   { "warning", MSP_LOG_WARNING },
 						    { "notice", MSP_LOG_NOTICE }, { "info", MSP_LOG_INFO },
@@ -64,6 +73,10 @@ static const struct msp_conf_row zone_rows[] = {
 	    "TTL of injected keys: the signer's own"),
 	ROW("cdnskey", MSP_CONF_BOOL, 0, 0, 0, "false", Z(cdnskey), NULL, NULL,
 	    "Contribute CDNSKEY too (combiner: extra-types)"),
+	ROW("parent-sync", MSP_CONF_ENUM, 0, 0, 0, "auto", Z(parent_sync), NULL, parent_words,
+	    "What the parent is told, and how: auto, update, notify, off"),
+	ROW("publish-parent-key", MSP_CONF_BOOL, 0, 0, 0, "true", Z(publish_parent_key), NULL, NULL,
+	    "Contribute the KEY for the parent (combiner: extra-types)"),
 	ROW("signer", MSP_CONF_GROUP, MSP_CONF_REQUIRED, 0, 0, NULL, Z(signer), &signer_schema, NULL,
 	    "The signer behind our combiner"),
 	ROW("combiner", MSP_CONF_GROUP, MSP_CONF_REQUIRED, 0, 0, NULL, Z(combiner), &remote_schema, NULL,
@@ -97,6 +110,28 @@ static const struct msp_conf_row resolver_rows[] = {
 };
 static const struct msp_conf_schema resolver_schema = { sizeof(struct msa_conf_resolver), resolver_rows };
 
+#define P(f) offsetof(struct msa_conf_parent, f)
+static const struct msp_conf_row parent_rows[] = {
+	ROW("dsync-require-secure", MSP_CONF_ENUM, 0, 0, 0, "update", P(dsync_require_secure), NULL, secure_words,
+	    "Which messages need a DNSSEC-secure DSYNC record: none, update, all"),
+	ROW("accept-unsigned-responses", MSP_CONF_BOOL, 0, 0, 0, "false", P(accept_unsigned), NULL, NULL,
+	    "Believe answers that a receiver with a known KEY has not signed"),
+	ROW("receiver-fingerprints", MSP_CONF_STRS, 0, 0, MSA_FINGERPRINTS_MAX, NULL, P(fingerprints), NULL, NULL,
+	    "SHA-256 of KEY RDATA of receivers in unsigned zones, hexadecimal"),
+	ROW("delay", MSP_CONF_SECONDS, 0, 0, 3600, "5", P(delay_s), NULL, NULL,
+	    "Longest pause before a look at the parent: another provider may be first"),
+	ROW("observe", MSP_CONF_SECONDS, 0, 1, 3600, "30", P(observe_s), NULL, NULL,
+	    "Between the two looks at all servers of the zone (PROTOCOL F.1)"),
+	ROW("poll", MSP_CONF_SECONDS, 0, 1, 3600, "60", P(poll_s), NULL, NULL,
+	    "First pause between looks at the parent's servers (PROTOCOL F.3)"),
+	ROW("poll-max", MSP_CONF_SECONDS, 0, 1, 86400, "900", P(poll_max_s), NULL, NULL, "Longest pause"),
+	ROW("key-poll", MSP_CONF_SECONDS, 0, 1, 3600, "60", P(state_s), NULL, NULL,
+	    "First pause between questions about our key (PROTOCOL G.5)"),
+	ROW("key-poll-max", MSP_CONF_SECONDS, 0, 1, 86400, "3600", P(state_max_s), NULL, NULL, "Longest pause"),
+	END,
+};
+static const struct msp_conf_schema parent_schema = { sizeof(struct msa_conf_parent), parent_rows };
+
 #define C(f) offsetof(struct msa_conf, f)
 static const struct msp_conf_row rows[] = {
 	ROW("identity", MSP_CONF_NAME, MSP_CONF_REQUIRED, 0, 0, NULL, C(identity), NULL, NULL,
@@ -118,6 +153,8 @@ static const struct msp_conf_row rows[] = {
 	    "Addresses in our SVCB record"),
 	ROW("resolver", MSP_CONF_GROUP, 0, 0, 0, NULL, C(resolver), &resolver_schema, NULL,
 	    "DNSSEC-validated look-ups"),
+	ROW("parent", MSP_CONF_GROUP, 0, 0, 0, NULL, C(parent), &parent_schema, NULL,
+	    "How parents are spoken to; zones.parent-sync says whether"),
 	ROW("tsig-keys", MSP_CONF_LIST, 0, 0, 1000, NULL, C(tsig_keys), &msp_conf_tsig_schema, NULL, "TSIG keys"),
 	ROW("identity-zone", MSP_CONF_GROUP, 0, 0, 0, NULL, C(identity_zone), &identity_schema, NULL,
 	    "Zone with our URI, SVCB and KEY"),
@@ -179,6 +216,31 @@ static void need_addrs(const char *path, const char *key, const struct msp_conf_
 			msp_buf_printf(errors, "%s: %s: %s is not an address\n", path, key, strs->item[i]);
 }
 
+enum msp_err msa_conf_fingerprint(const char *text, uint8_t out[32])
+{
+	struct msp_buf b;
+	enum msp_err err;
+
+	msp_buf_init(&b, 64);
+	err = msp_hex_parse(msp_span_str(text), &b);
+	if (err == MSP_OK && b.len != 32)
+		err = MSP_EFORMAT;
+	for (size_t i = 0; err == MSP_OK && i < 32; i++)
+		out[i] = b.ptr[i];
+	msp_buf_fini(&b);
+	return err;
+}
+
+static void need_fingerprints(const char *path, const struct msp_conf_strs *strs, struct msp_buf *errors)
+{
+	uint8_t digest[32];
+
+	for (size_t i = 0; i < strs->count; i++)
+		if (msa_conf_fingerprint(strs->item[i], digest) != MSP_OK)
+			msp_buf_printf(errors, "%s: parent.receiver-fingerprints: %s is not a SHA-256\n", path,
+				       strs->item[i]);
+}
+
 static void check_zones(const struct msa_conf *c, const char *path, struct msp_buf *errors)
 {
 	const struct msa_conf_zone *zones = c->zones.item;
@@ -211,6 +273,7 @@ static void check(const struct msa_conf *c, const char *path, struct msp_buf *er
 		need_key(c, path, "identity-zone", &down[i].tsig_key, errors);
 	need_names(path, "identity-zone", &c->identity_zone.ns, errors);
 	need_addrs(path, "publish", &c->publish, errors);
+	need_fingerprints(path, &c->parent.fingerprints, errors);
 	need_addrs(path, "resolver.root-servers", &c->resolver.root_servers, errors);
 	if (msp_name_is_set(&c->identity_zone.name)) {
 		if (!msp_name_is_under(&c->identity, &c->identity_zone.name) ||

@@ -23,6 +23,8 @@ struct msa_conf_zone {
 	struct msp_conf_strs ns;
 	uint32_t dnskey_ttl_s;
 	bool cdnskey;
+	int parent_sync; /* enum msa_parent_mode */
+	bool publish_parent_key;
 	struct msa_conf_signer signer;
 	struct msa_conf_remote combiner;
 };
@@ -38,6 +40,16 @@ struct msa_conf_resolver {
 	struct msp_conf_strs root_servers;
 	uint32_t timeout_s;
 };
+enum msa_conf_secure { MSA_SECURE_NONE, MSA_SECURE_UPDATE, MSA_SECURE_ALL };
+struct msa_conf_parent {
+	int dsync_require_secure; /* enum msa_conf_secure */
+	bool accept_unsigned;
+	struct msp_conf_strs fingerprints;
+	uint32_t delay_s, observe_s, poll_s, poll_max_s, state_s, state_max_s;
+};
+/** A SHA-256 in hexadecimal. */
+MSP_CHECKED enum msp_err msa_conf_fingerprint(const char *text, uint8_t out[32]);
+
 struct msa_conf {
 	struct msp_name identity, host;
 	char *sig0_key, *state_dir, *control;
@@ -45,6 +57,7 @@ struct msa_conf {
 	struct msp_conf_list listen, zone_listen; /* struct msp_conf_listen */
 	struct msp_conf_strs publish;
 	struct msa_conf_resolver resolver;
+	struct msa_conf_parent parent;
 	struct msp_conf_list tsig_keys; /* struct msp_conf_tsig */
 	struct msa_conf_identity identity_zone;
 	struct msp_conf_list zones; /* struct msa_conf_zone */

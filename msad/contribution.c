@@ -16,6 +16,7 @@ void msa_contribution_fini(struct msa_contribution *c)
 	msp_rrset_free(&c->dnskey);
 	msp_rrset_free(&c->cds);
 	msp_rrset_free(&c->ns);
+	msp_rrset_free(&c->key);
 	*c = (struct msa_contribution){ 0 };
 }
 
@@ -68,6 +69,8 @@ enum msp_err msa_contribution_digest(const struct msp_name *zone, const struct m
 	/* Sorted by type; an RRset keeps its RDATAs in canonical order. */
 	err = add_canonical(&b, &owner, c->ns);
 	if (err == MSP_OK)
+		err = add_canonical(&b, &owner, c->key);
+	if (err == MSP_OK)
 		err = add_canonical(&b, &owner, c->dnskey);
 	if (err == MSP_OK)
 		err = add_canonical(&b, &owner, c->cds);
@@ -97,13 +100,13 @@ static enum msp_err add_set(struct msp_buf *out, const struct msp_rrset *set)
 
 enum msp_err msa_contribution_write(const struct msa_contribution *c, struct msp_buf *out)
 {
-	const struct msp_rrset *const set[3] = { c->dnskey, c->cds, c->ns };
+	const struct msp_rrset *const set[4] = { c->dnskey, c->cds, c->ns, c->key };
 	enum msp_err err = MSP_OK;
 
 	msp_buf_add_u8(out, STORED_FORM);
 	add_u64(out, c->version);
 	msp_buf_add(out, c->digest, sizeof(c->digest));
-	for (size_t i = 0; i < 3 && err == MSP_OK; i++)
+	for (size_t i = 0; i < (c->key == NULL ? 3 : 4) && err == MSP_OK; i++)
 		err = add_set(out, set[i]);
 	return err == MSP_OK ? out->err : err;
 }
@@ -142,6 +145,8 @@ enum msp_err msa_contribution_read(struct msp_span octets, struct msa_contributi
 		err = read_set(&rd, MSP_TYPE_CDS, &c.cds);
 	if (err == MSP_OK)
 		err = read_set(&rd, MSP_TYPE_NS, &c.ns);
+	if (err == MSP_OK && rd.pos < rd.end)
+		err = read_set(&rd, MSP_TYPE_KEY, &c.key);
 	if (err == MSP_OK && msp_rd_done(&rd) != MSP_OK)
 		err = MSP_ECORRUPT;
 	if (err != MSP_OK) {
@@ -283,6 +288,30 @@ static enum msp_err check_cds(const struct msp_name *zone, const struct msa_cont
 	return MSP_OK;
 }
 
+/** Keys towards the parent (A.4): what a receiver could use. */
+static enum msp_err check_parent_keys(const struct msp_name *zone, const struct msp_rrset *set, struct msp_why *why)
+{
+	if (set == NULL)
+		return MSP_OK;
+	if (set->count > MSA_CONTRIB_KEY_MAX)
+		return refuse(why, "more than 4 KEYs");
+	for (size_t i = 0; i < set->count; i++) {
+		struct msp_dnskey k;
+		struct msp_key *usable = NULL;
+		enum msp_err err;
+
+		if (msp_dnskey_parse(set->rdata[i], &k) != MSP_OK || (k.flags & MSP_DNSKEY_ZONE) != 0)
+			return refuse(why, "KEY with the zone flag");
+		err = msp_key_from_rdata(zone, set->rdata[i], &usable);
+		msp_key_free(&usable);
+		if (err == MSP_ENOMEM)
+			return err;
+		if (err != MSP_OK)
+			return refuse(why, "KEY that is no usable public key");
+	}
+	return MSP_OK;
+}
+
 static enum msp_err check_shape(const struct msp_name *zone, const struct msp_rrset *set, uint16_t type,
 				struct msp_why *why)
 {
@@ -304,6 +333,10 @@ enum msp_err msa_contribution_check(const struct msp_name *zone, const struct ms
 		err = check_shape(zone, c->cds, MSP_TYPE_CDS, why);
 	if (err == MSP_OK)
 		err = check_shape(zone, c->ns, MSP_TYPE_NS, why);
+	if (err == MSP_OK)
+		err = check_shape(zone, c->key, MSP_TYPE_KEY, why);
+	if (err == MSP_OK)
+		err = check_parent_keys(zone, c->key, why);
 	if (err != MSP_OK)
 		return err;
 	if (!may_sign && (c->dnskey != NULL || c->cds != NULL))

@@ -13,12 +13,14 @@
 
 #define MSA_KEYS_MAX        16 /* DNSKEYs of one provider (D.7) */
 #define MSA_CONTRIB_NS_MAX  13
+#define MSA_CONTRIB_KEY_MAX 4 /* KEYs of one provider: the present one, the next one, and room */
 #define MSA_CONTRIB_TTL_MAX 86400
 
 struct msa_contribution {
 	uint64_t version; /* 0 = none yet */
 	uint8_t digest[32];
 	struct msp_rrset *dnskey, *cds, *ns; /* owned; NULL = empty. Owner is the zone's apex */
+	struct msp_rrset *key;               /* owned; keys towards the parent, of the one provider (H.3) */
 };
 void msa_contribution_fini(struct msa_contribution *c);
 /** The TTL of injected records is the receiver's setting; the sender's counts only for the digest. */

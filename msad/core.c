@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include <assert.h>
+#include <string.h>
 
 #include <msproto/base/mem.h>
 
 #include "actions.h"
 #include "beat.h"
 #include "discover.h"
+#include "parent.h"
 #include "peer.h"
 #include "request.h"
 #include "sync.h"
@@ -74,6 +76,23 @@ static enum msp_err new_parts(struct msa_core *c)
 	return c->scratch == NULL || c->message == NULL ? MSP_ENOMEM : MSP_OK;
 }
 
+static void take_parent_conf(struct msa_core *c, const struct msa_parent_conf *conf)
+{
+	struct msa_parent_conf *p = &c->parent;
+
+	*p = *conf;
+	p->observe_s = p->observe_s == 0 ? 30 : p->observe_s;
+	p->poll_s = p->poll_s == 0 ? 60 : p->poll_s;
+	p->poll_max_s = p->poll_max_s == 0 ? 900 : p->poll_max_s;
+	p->state_s = p->state_s == 0 ? 60 : p->state_s;
+	p->state_max_s = p->state_max_s == 0 ? 3600 : p->state_max_s;
+	if (p->fingerprint_count > MSA_FINGERPRINTS_MAX)
+		p->fingerprint_count = MSA_FINGERPRINTS_MAX;
+	for (size_t i = 0; i < p->fingerprint_count; i++)
+		memcpy(c->fingerprint[i], conf->fingerprint[i], sizeof(c->fingerprint[i]));
+	p->fingerprint = NULL; /* the caller's */
+}
+
 enum msp_err msa_core_new(const struct msa_core_conf *conf, struct msp_wall epoch, struct msp_rand *rand,
 			  const struct msp_log *log, struct msa_core **out)
 {
@@ -93,6 +112,7 @@ enum msp_err msa_core_new(const struct msa_core_conf *conf, struct msp_wall epoc
 	c->discovery_retry_max_s = conf->discovery_retry_max_s == 0 ? 1800 : conf->discovery_retry_max_s;
 	c->discovery_cache_min_s = conf->discovery_cache_min_s == 0 ? 60 : conf->discovery_cache_min_s;
 	c->svcb_port_override = conf->svcb_port_override;
+	take_parent_conf(c, &conf->parent);
 	c->rand = rand;
 	c->log = log;
 	c->epoch = epoch.s > 0 ? (uint64_t)epoch.s : 1;
@@ -149,6 +169,46 @@ static void lookup_event(struct msa_core *c, const struct msa_event *ev)
 
 	if (p != NULL && p->kind == MSA_PEND_LOOKUP)
 		msa_discover_answer(c, p, ev->u.lookup.verdict, ev->u.lookup.secure, ev->u.lookup.why);
+	if (p != NULL && p->kind == MSA_PEND_PARENT_LOOK) {
+		const struct msp_secure_rrset *secure = ev->u.lookup.secure;
+		struct msa_looked l = { .verdict = ev->u.lookup.verdict,
+					.is_negative = ev->u.lookup.verdict == MSP_LOOKUP_NODATA,
+					.set = secure == NULL ? NULL : msp_secure_get(secure),
+					.why = ev->u.lookup.why };
+
+		msa_parent_looked(c, p, &l);
+	}
+}
+
+static void open_event(struct msa_core *c, const struct msa_event *ev)
+{
+	struct msa_pend *p = msa_pend_find(c, ev->u.open.id);
+	struct msa_looked l = { .verdict = ev->u.open.verdict,
+				.is_negative = ev->u.open.is_negative,
+				.set = ev->u.open.set,
+				.soa_owner = &ev->u.open.soa_owner,
+				.why = ev->u.open.why };
+
+	if (p != NULL && p->kind == MSA_PEND_PARENT_LOOK)
+		msa_parent_looked(c, p, &l);
+}
+
+static void key_event(struct msa_core *c, const struct msa_event *ev)
+{
+	struct msa_pend *p = msa_pend_find(c, ev->u.key.id);
+
+	if (p != NULL && p->kind == MSA_PEND_PARENT_KEY)
+		msa_parent_keyed(c, p, ev->u.key.err, ev->u.key.key, ev->u.key.file, ev->u.key.why);
+}
+
+static void parent_event(struct msa_core *c, const struct msa_event *ev)
+{
+	struct msa_zone *z = msa_core_find_zone(c, &ev->u.parent.zone);
+
+	if (z != NULL && ev->kind == MSA_EV_PARENT_SYNC)
+		msa_parent_sync(c, z);
+	else if (z != NULL)
+		msa_parent_roll(c, z);
 }
 
 static void answer_event(struct msa_core *c, const struct msa_event *ev)
@@ -158,6 +218,10 @@ static void answer_event(struct msa_core *c, const struct msa_event *ev)
 	if (p != NULL && (p->kind == MSA_PEND_HELLO || p->kind == MSA_PEND_BEAT || p->kind == MSA_PEND_DATA ||
 			  p->kind == MSA_PEND_PULL))
 		msa_member_answer(c, p, ev->u.answer.err, ev->u.answer.octets);
+	else if (p != NULL && p->kind == MSA_PEND_PARENT_ASK)
+		msa_parent_asked(c, p, ev->u.answer.err, ev->u.answer.octets);
+	else if (p != NULL && p->kind == MSA_PEND_PARENT_TALK)
+		msa_parent_talked(c, p, ev->u.answer.err, ev->u.answer.octets);
 }
 
 static void event(struct msa_core *c, const struct msa_event *ev)
@@ -190,11 +254,23 @@ static void event(struct msa_core *c, const struct msa_event *ev)
 		p = msa_pend_find(c, ev->u.combined.id);
 		if (p != NULL && p->kind == MSA_PEND_COMBINE)
 			msa_combined(c, p->owner, ev->u.combined.err, ev->u.combined.why);
+		else if (p != NULL && p->kind == MSA_PEND_PARENT_COMBINE)
+			msa_parent_combined(c, p->owner, ev->u.combined.err, ev->u.combined.why);
 		break;
 	case MSA_EV_SIGNER:
 		p = msa_pend_find(c, ev->u.signer.id);
 		if (p != NULL && p->kind == MSA_PEND_SIGNER)
 			msa_signed(c, p->owner, ev->u.signer.err, ev->u.signer.why);
+		break;
+	case MSA_EV_LOOKUP_OPEN:
+		open_event(c, ev);
+		break;
+	case MSA_EV_KEY:
+		key_event(c, ev);
+		break;
+	case MSA_EV_PARENT_SYNC:
+	case MSA_EV_PARENT_ROLL:
+		parent_event(c, ev);
 		break;
 	}
 }
@@ -232,6 +308,9 @@ enum msp_err msa_core_step(struct msa_core *core, const struct msa_event *ev, st
 			break;
 		case MSA_TIMER_MEMBER:
 			msa_member_look(core, t->owner);
+			break;
+		case MSA_TIMER_PARENT:
+			msa_parent_look(core, t->owner);
 			break;
 		}
 	}

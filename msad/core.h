@@ -33,6 +33,15 @@ enum msa_signer_mode {
 	MSA_SIGNER_COMMAND  /* cds-on / cds-off through an adapter */
 };
 
+/** What is done about the parent (PROTOCOL G, F.3 PSYNC). */
+enum msa_parent_mode {
+	MSA_PARENT_OFF,    /* nothing */
+	MSA_PARENT_AUTO,   /* UPDATE where it is offered, NOTIFY where only that is */
+	MSA_PARENT_UPDATE, /* UPDATE or nothing */
+	MSA_PARENT_NOTIFY  /* NOTIFY or nothing */
+};
+#define MSA_FINGERPRINTS_MAX 16
+
 struct msa_zone_conf {
 	struct msp_name zone;
 	enum msa_signer_mode signer_mode;
@@ -40,6 +49,21 @@ struct msa_zone_conf {
 	bool cdnskey;          /* contribute CDNSKEY beside CDS; the combiner must have it in extra-types */
 	struct msp_name ns[MSA_NS_MAX]; /* our name servers for it: our NS contribution */
 	size_t ns_count;
+	enum msa_parent_mode parent_sync;
+	bool publish_key; /* our KEY for the parent goes to the combiner (extra-types KEY); else the owner publishes it
+			   */
+};
+
+struct msa_parent_conf {
+	bool update_insecure;          /* dsync-require-secure off for UPDATE; default: secure DSYNC only */
+	bool notify_secure;            /* dsync-require-secure on for NOTIFY; default: any */
+	bool accept_unsigned;          /* unsigned answers of a receiver whose KEY is known count: tests of others */
+	uint8_t (*fingerprint)[32];    /* copied: SHA-256 of receivers' KEY RDATA, for parents that are not signed */
+	size_t fingerprint_count;      /* at most MSA_FINGERPRINTS_MAX */
+	uint32_t delay_s;              /* up to so long after agreement; another provider's sender may be first; 5 */
+	uint32_t observe_s;            /* between two rounds over our servers; 30 */
+	uint32_t poll_s, poll_max_s;   /* parent's servers afterwards; 60, 900 */
+	uint32_t state_s, state_max_s; /* KeyState while waiting; 60, 3600 */
 };
 
 struct msa_core_conf {
@@ -55,6 +79,7 @@ struct msa_core_conf {
 	uint32_t discovery_retry_s, discovery_retry_max_s; /* 15, 1800 */
 	uint32_t discovery_cache_min_s;                    /* 60 */
 	bool svcb_port_override;                           /* PROTOCOL D.2; default false */
+	struct msa_parent_conf parent;
 };
 
 struct msa_core;
@@ -80,6 +105,7 @@ struct msa_zone_view {
 	struct msp_name zone;
 	uint32_t serial; /* the signer's */
 	const struct msp_rrset *soa, *hsync, *dnskey, *cds, *cdnskey, *csync, *ns;
+	const struct msp_rrset *key;
 	const struct msp_rrset *dnskey_rrsig; /* RRSIGs that cover DNSKEY */
 	const uint16_t *data_tags;            /* key tags seen in RRSIGs over other types than DNSKEY, CDS, CDNSKEY */
 	size_t data_tag_count;
@@ -97,7 +123,11 @@ enum msa_event_kind {
 	MSA_EV_ZONE_FAILED, /* it could not be */
 	MSA_EV_READBACK,    /* what the combiner has of us, asked when nothing is stored about it (msa_core_has_put) */
 	MSA_EV_COMBINED,    /* what came of MSA_ACT_COMBINE */
-	MSA_EV_SIGNER       /* what came of MSA_ACT_SIGNER */
+	MSA_EV_SIGNER,      /* what came of MSA_ACT_SIGNER */
+	MSA_EV_LOOKUP_OPEN, /* what came of MSA_ACT_LOOKUP_OPEN */
+	MSA_EV_KEY,         /* what came of MSA_ACT_KEY */
+	MSA_EV_PARENT_SYNC, /* an operator wants the parent looked at now */
+	MSA_EV_PARENT_ROLL  /* an operator wants a new key towards the parent */
 };
 struct msa_event {
 	enum msa_event_kind kind;
@@ -140,6 +170,24 @@ struct msa_event {
 			enum msp_err err;
 			const char *why;
 		} signer;
+		struct {
+			uint64_t id;                 /* of MSA_ACT_LOOKUP_OPEN */
+			enum msp_lookup verdict;     /* SECURE, INSECURE: an answer; else there is none */
+			bool is_negative;            /* of SECURE, INSECURE: it does not exist */
+			const struct msp_rrset *set; /* NULL when negative; borrowed */
+			struct msp_name soa_owner;   /* when negative: of the SOA that came with it; unset: none */
+			const char *why;
+		} open;
+		struct {
+			uint64_t id; /* of MSA_ACT_KEY */
+			enum msp_err err;
+			struct msp_key **key; /* the core takes it, and leaves NULL */
+			const char *file;     /* its file name, without a directory */
+			const char *why;
+		} key;
+		struct {
+			struct msp_name zone;
+		} parent;
 	} u;
 };
 
@@ -157,18 +205,23 @@ enum msa_action_kind {
 	MSA_ACT_SIGNER,  /* command the signer of the zone */
 	MSA_ACT_STORE,   /* make durable before anything after it in the list is done */
 	MSA_ACT_UNSTORE,
-	MSA_ACT_TRANSFER /* fetch the zone from the signer now */
+	MSA_ACT_TRANSFER,    /* fetch the zone from the signer now */
+	MSA_ACT_LOOKUP_OPEN, /* look-up for what may be believed unsigned, and for what does not exist */
+	MSA_ACT_KEY          /* make, load or remove a private key of a zone */
 };
+enum msa_key_verb { MSA_KEY_MAKE, MSA_KEY_LOAD, MSA_KEY_REMOVE /* no event */ };
 #define MSA_COMBINE_TYPES 5 /* DNSKEY, CDS, CDNSKEY, CSYNC, NS */
 struct msa_action {
 	enum msa_action_kind kind;
 	uint64_t id;          /* REPLY: the request's; SEND, LOOKUP, COMBINE, SIGNER: fresh, comes back in the event */
 	struct msp_addr addr; /* SEND */
 	bool tcp_only;        /* SEND: else UDP first, TCP when too large or truncated */
-	struct msp_span octets; /* REPLY, SEND: message; STORE: value. Owned by the action list */
-	struct msp_span key;    /* STORE, UNSTORE. Owned by the action list */
-	struct msp_name name;   /* LOOKUP: name; COMBINE, SIGNER, TRANSFER: zone */
-	uint16_t type;          /* LOOKUP */
+	uint32_t timeout_ms;  /* SEND: this one, and no retransmission; 0: the usual ones, with retransmission by UDP */
+	struct msp_span octets;     /* REPLY, SEND: message; STORE: value; KEY: file name. Owned by the action list */
+	struct msp_span key;        /* STORE, UNSTORE. Owned by the action list */
+	struct msp_name name;       /* LOOKUP, LOOKUP_OPEN: name; COMBINE, SIGNER, TRANSFER, KEY: zone */
+	uint16_t type;              /* LOOKUP, LOOKUP_OPEN */
+	enum msa_key_verb key_verb; /* KEY */
 	struct {
 		uint16_t type;
 		struct msp_rrset *set; /* owned by the action list; NULL = contribute nothing of this type */
@@ -211,6 +264,8 @@ json_t *msa_core_zones(const struct msa_core *core, struct msp_mono now);
 /** With keys and whose they are, peers' membership, what is waited for. NULL data when the zone is unknown (json null).
  */
 json_t *msa_core_zone(const struct msa_core *core, const struct msp_name *zone, struct msp_mono now);
+/** Where a zone's parent stands: json null when the zone is unknown. */
+json_t *msa_core_parent(const struct msa_core *core, const struct msp_name *zone, struct msp_mono now);
 json_t *msa_core_peers(const struct msa_core *core, struct msp_mono now);
 json_t *msa_core_peer(const struct msa_core *core, const struct msp_name *identity, struct msp_mono now);
 

@@ -91,11 +91,44 @@ static enum msp_err zone_refresh(void *arg, const json_t *args, json_t **data, s
 	return err == MSP_ENOTFOUND ? msp_fail(why, err, "zone %s is not known here", MSP_NAME(&zone)) : err;
 }
 
+static enum msp_err parent_status(void *arg, const json_t *args, json_t **data, struct msp_why *why)
+{
+	return one(arg, args, "zone", msa_core_parent, data, why);
+}
+
+static enum msp_err parent_act(void *arg, const json_t *args, bool is_roll, struct msp_why *why)
+{
+	struct msp_name zone;
+	enum msp_err err = name_arg(args, "zone", &zone, why);
+
+	if (err == MSP_OK)
+		err = msa_shell_parent(shell_of(arg), &zone, is_roll);
+	if (err == MSP_ENOTFOUND)
+		return msp_fail(why, err, "zone %s is not known here", MSP_NAME(&zone));
+	return err == MSP_ESTATE ? msp_fail(why, err, "parent-sync is off for %s", MSP_NAME(&zone)) : err;
+}
+
+static enum msp_err parent_sync(void *arg, const json_t *args, json_t **data, struct msp_why *why)
+{
+	(void)data;
+	return parent_act(arg, args, false, why);
+}
+
+static enum msp_err parent_roll(void *arg, const json_t *args, json_t **data, struct msp_why *why)
+{
+	(void)data;
+	return parent_act(arg, args, true, why);
+}
+
 const struct msp_command msa_commands[] = {
 	{ "status", status, "", "what the agent is doing" },
 	{ "zone list", zone_list, "", "its zones" },
 	{ "zone show", zone_show, "ZONE", "one zone: group, keys and whose they are, what is waited for" },
 	{ "zone refresh", zone_refresh, "ZONE", "fetch the zone from the signer now" },
+	{ "parent status", parent_status, "ZONE",
+	  "where the zone's parent stands: phase, key, answers, what is missing" },
+	{ "parent sync", parent_sync, "ZONE", "look at the parent now, and tell it what is missing" },
+	{ "parent roll", parent_roll, "ZONE", "replace our key towards the parent" },
 	{ "peer list", peer_list, "", "the other providers' agents" },
 	{ "peer show", peer_show, "IDENTITY", "one agent" },
 	{ NULL, NULL, NULL, NULL },

@@ -41,10 +41,11 @@ void msa_ident_query(struct msa_core *c, struct msa_request *r)
 		msa_refuse(c, r, MSP_RCODE_REFUSED, MSP_EDE_MSA_ZONE_UNKNOWN);
 		return;
 	}
-	if (q->type != MSP_TYPE_DNSKEY && q->type != MSP_TYPE_CDS && q->type != MSP_TYPE_NS) {
+	if (q->type != MSP_TYPE_DNSKEY && q->type != MSP_TYPE_CDS && q->type != MSP_TYPE_NS &&
+	    q->type != MSP_TYPE_KEY) {
 		r->rcode = MSP_RCODE_REFUSED;
 		r->ede = MSP_EDE_NOT_SUPPORTED;
-		r->ede_text = "only DNSKEY, CDS and NS";
+		r->ede_text = "only DNSKEY, CDS, NS and KEY";
 		return;
 	}
 	if (r->msg.sig0_at == 0) {
@@ -60,5 +61,8 @@ void msa_ident_query(struct msa_core *c, struct msa_request *r)
 	if (!msa_request_verify(c, r, m))
 		return;
 	r->rcode = MSP_RCODE_NOERROR;
-	r->answer = q->type == MSP_TYPE_DNSKEY ? z->own.dnskey : q->type == MSP_TYPE_CDS ? z->own.cds : z->own.ns;
+	r->answer = q->type == MSP_TYPE_DNSKEY ? z->own.dnskey
+		    : q->type == MSP_TYPE_CDS  ? z->own.cds
+		    : q->type == MSP_TYPE_KEY  ? z->own.key
+					       : z->own.ns;
 }

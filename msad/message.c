@@ -49,7 +49,7 @@ void msa_fill_zone(const struct msa_core *c, const struct msa_zone *z, uint8_t o
 	if (is_hello) {
 		fill_timing(z, ms);
 		ms->has[MSP_TLV_CAPS] = true;
-		ms->caps = MSP_CAP_PULL | MSP_CAP_SHARE_KSK;
+		ms->caps = MSP_CAP_PULL | MSP_CAP_SHARE_KSK | (z->parent != NULL ? MSA_CAP_SHARE_KEY : 0);
 	}
 }
 

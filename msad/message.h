@@ -5,6 +5,9 @@
 
 #include "state.h"
 
+/** It answers questions for its KEY records towards the parent (H.3). */
+#define MSA_CAP_SHARE_KEY 0x20u
+
 /** Capability octets, and TLV 1. */
 void msa_fill_common(const struct msa_core *c, struct msp_msopt *ms);
 /** The TLVs of a zone that an operation carries, as sender or in a NOERROR answer: INTERVAL, GROUP, DATA-VERSION and so

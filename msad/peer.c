@@ -103,7 +103,7 @@ enum msp_err msa_member_get(struct msa_core *c, struct msa_zone *z, const struct
 static void stop_member(struct msa_core *c, struct msa_member *m)
 {
 	msa_pend_stop(c, &m->op);
-	for (size_t i = 0; i < 3; i++)
+	for (size_t i = 0; i < MSA_PULLS; i++)
 		msa_pend_stop(c, &m->pull[i]);
 	msa_contribution_fini(&m->pulled);
 	m->hello_done = false;
@@ -121,7 +121,7 @@ void msa_member_free(struct msa_core *c, struct msa_member **m)
 	if (gone == NULL)
 		return;
 	msa_pend_stop(c, &gone->op);
-	for (size_t i = 0; i < 3; i++)
+	for (size_t i = 0; i < MSA_PULLS; i++)
 		msa_pend_stop(c, &gone->pull[i]);
 	msa_contribution_fini(&gone->pulled);
 	msa_contribution_fini(&gone->held);

@@ -16,11 +16,11 @@
 	1000 /* what a peer announces anew at every turn costs the store and the signer no more than this */
 #define PULL_RECORDS_MAX 64 /* per type; the checks allow fewer */
 
-static const uint16_t pull_type[3] = { MSP_TYPE_DNSKEY, MSP_TYPE_CDS, MSP_TYPE_NS };
+static const uint16_t pull_type[MSA_PULLS] = { MSP_TYPE_DNSKEY, MSP_TYPE_CDS, MSP_TYPE_NS, MSP_TYPE_KEY };
 
 static bool is_running(const struct msa_member *m)
 {
-	return m->pull[0].id != 0 || m->pull[1].id != 0 || m->pull[2].id != 0;
+	return m->pull[0].id != 0 || m->pull[1].id != 0 || m->pull[2].id != 0 || m->pull[3].id != 0;
 }
 
 static bool is_wanted(const struct msa_member *m)
@@ -43,7 +43,7 @@ struct msp_mono msa_pull_next(const struct msa_member *m)
 
 	if (!is_running(m))
 		return is_wanted(m) ? due(m) : MSP_MONO_NEVER;
-	for (size_t i = 0; i < 3; i++)
+	for (size_t i = 0; i < MSA_PULLS; i++)
 		if (m->pull[i].id != 0)
 			since = msp_mono_min(since, m->pull[i].since);
 	return msp_mono_add_ms(since, MSA_OVERDUE_MS + 1);
@@ -51,7 +51,7 @@ struct msp_mono msa_pull_next(const struct msa_member *m)
 
 static void stop(struct msa_core *c, struct msa_member *m)
 {
-	for (size_t i = 0; i < 3; i++)
+	for (size_t i = 0; i < MSA_PULLS; i++)
 		msa_pend_stop(c, &m->pull[i]);
 	msa_contribution_fini(&m->pulled);
 }
@@ -97,7 +97,8 @@ void msa_pull_look(struct msa_core *c, struct msa_member *m)
 	msa_contribution_fini(&m->pulled);
 	memcpy(m->pull_digest, m->announced, sizeof(m->pull_digest));
 	m->pulled.version = m->announced_version == 0 ? 1 : m->announced_version;
-	for (size_t i = 0; i < 3; i++)
+	/* KEY is asked only of those who say that they have it. */
+	for (size_t i = 0; i < ((m->peer->caps & MSA_CAP_SHARE_KEY) != 0 ? MSA_PULLS : MSA_PULLS - 1); i++)
 		if (!send_query(c, m, i))
 			return;
 }
@@ -146,8 +147,9 @@ static enum msp_err check_rights(const struct msa_member *m, const struct msa_co
 		return MSP_OK;
 	if (!msp_rrset_contains(m->held.dnskey, new->dnskey) || !msp_rrset_contains(m->held.cds, new->cds))
 		return msp_fail(why, MSP_EREFUSED, "new DNSKEY or CDS from an identity that is no signer any more");
-	if (m->role == MSA_ROLE_LEAVER && !msp_rrset_contains(m->held.ns, new->ns))
-		return msp_fail(why, MSP_EREFUSED, "new NS from a leaver");
+	if (m->role == MSA_ROLE_LEAVER &&
+	    (!msp_rrset_contains(m->held.ns, new->ns) || !msp_rrset_contains(m->held.key, new->key)))
+		return msp_fail(why, MSP_EREFUSED, "new NS or KEY from a leaver");
 	return MSP_OK;
 }
 
@@ -252,6 +254,7 @@ void msa_pull_answer(struct msa_core *c, struct msa_member *m, uint16_t type, en
 {
 	struct msp_rrset **into = type == MSP_TYPE_DNSKEY ? &m->pulled.dnskey
 				  : type == MSP_TYPE_CDS  ? &m->pulled.cds
+				  : type == MSP_TYPE_KEY  ? &m->pulled.key
 							  : &m->pulled.ns;
 	char text[MSA_TEXT_MAX];
 

@@ -3,6 +3,7 @@
 
 #include "combiner_client.h"
 #include "ident_serve.h"
+#include "key_file.h"
 #include "zone_fetch.h"
 
 #include <msproto/base/bucket.h>
@@ -54,12 +55,14 @@ struct lookup {
 	uint64_t id;
 };
 
-/* What could not be done at all: reported to the core once the present list of actions is through. */
+/* What could not be done at all, or was done at once: told to the core when the present list of actions is through. */
 struct failure {
 	enum msa_action_kind kind;
 	uint64_t id;
 	struct msp_name zone;
 	enum msp_err err;
+	struct msp_key *key; /* owned: of MSA_ACT_KEY, with MSP_OK */
+	char *file;          /* owned: the same */
 };
 
 struct msa_shell {
@@ -108,7 +111,7 @@ static void fail_later(struct msa_shell *s, const struct msa_action *a, enum msp
 		msp_log(s->log, MSP_LOG_ERROR, "too-many-failures", MSP_F_U64("id", a->id));
 		return;
 	}
-	s->failures[s->failure_count++] = (struct failure){ a->kind, a->id, a->name, err };
+	s->failures[s->failure_count++] = (struct failure){ .kind = a->kind, .id = a->id, .zone = a->name, .err = err };
 }
 
 static void send_done(void *arg, enum msp_err err, struct msp_span answer)
@@ -133,6 +136,10 @@ static enum msp_err do_send(struct msa_shell *s, const struct msa_action *a)
 
 	if (send == NULL)
 		return MSP_ENOMEM;
+	if (a->timeout_ms != 0) { /* the core sends again by itself, signed anew */
+		memset(p.timeout_ms, 0, sizeof(p.timeout_ms));
+		p.timeout_ms[0] = a->timeout_ms;
+	}
 	send->shell = s;
 	send->id = a->id;
 	err = msp_map_put(&s->sends, id_key(&send->id), send, NULL);
@@ -176,6 +183,75 @@ static enum msp_err do_lookup(struct msa_shell *s, const struct msa_action *a)
 	if (err != MSP_OK)
 		msp_free(l);
 	return err;
+}
+
+static void open_done(void *arg, const struct msp_open_answer *answer)
+{
+	struct lookup *l = arg;
+	struct msa_event ev = { .kind = MSA_EV_LOOKUP_OPEN };
+	struct msa_shell *s = l->shell;
+
+	ev.u.open.id = l->id;
+	ev.u.open.verdict = answer->verdict;
+	ev.u.open.is_negative = answer->is_negative;
+	ev.u.open.set = answer->set;
+	ev.u.open.soa_owner = answer->soa_owner;
+	ev.u.open.why = answer->why;
+	(void)msp_map_del(&s->lookups, id_key(&l->id));
+	msp_free(l);
+	feed(s, &ev);
+}
+
+static enum msp_err do_lookup_open(struct msa_shell *s, const struct msa_action *a)
+{
+	struct lookup *l = msp_alloc(1, sizeof(*l));
+	enum msp_err err;
+
+	if (l == NULL)
+		return MSP_ENOMEM;
+	l->shell = s;
+	l->id = a->id;
+	err = msp_map_put(&s->lookups, id_key(&l->id), l, NULL);
+	if (err == MSP_OK) {
+		err = msp_resolver_ask_open(s->resolver, &a->name, a->type, open_done, l);
+		if (err != MSP_OK)
+			(void)msp_map_del(&s->lookups, id_key(&l->id));
+	}
+	if (err != MSP_OK)
+		msp_free(l);
+	return err;
+}
+
+/* A file is short work: what came of it is told after the present list of actions, as the core expects of every action.
+ */
+static enum msp_err do_key(struct msa_shell *s, const struct msa_action *a)
+{
+	struct failure done = { .kind = a->kind, .id = a->id, .zone = a->name };
+	struct msp_why why = { "" };
+	enum msp_err err = MSP_OK;
+
+	switch (a->key_verb) {
+	case MSA_KEY_MAKE:
+		err = msa_key_file_make(s->conf->state_dir, &a->name, &done.key, &done.file, &why);
+		break;
+	case MSA_KEY_LOAD:
+		err = msa_key_file_load(s->conf->state_dir, a->octets, &done.key, &done.file, &why);
+		break;
+	case MSA_KEY_REMOVE:
+		msa_key_file_remove(s->conf->state_dir, a->octets);
+		return MSP_OK;
+	}
+	if (err == MSP_OK && s->failure_count == FAILURES_MAX)
+		err = MSP_ENOMEM;
+	if (err != MSP_OK) {
+		msp_log(s->log, MSP_LOG_ERROR, "parent-key-file", MSP_F_STR("zone", MSP_NAME(&a->name)),
+			MSP_F_STR("error", msp_err_text(err)), MSP_F_STR("why", why.text));
+		msp_key_free(&done.key);
+		msp_free(done.file);
+		return err;
+	}
+	s->failures[s->failure_count++] = done;
+	return MSP_OK;
 }
 
 static void combined(void *arg, const struct msp_name *zone, uint64_t id, enum msp_err err, const char *why)
@@ -274,11 +350,17 @@ static const struct {
 	bool is_store;    /* joins a transaction with its neighbours */
 	bool wants_event; /* the core waits for an outcome */
 } performers[] = {
-	[MSA_ACT_REPLY] = { do_reply, false, false },       [MSA_ACT_SEND] = { do_send, false, true },
-	[MSA_ACT_LOOKUP] = { do_lookup, false, true },      [MSA_ACT_FLUSH] = { do_flush, false, false },
-	[MSA_ACT_COMBINE] = { do_combine, false, true },    [MSA_ACT_SIGNER] = { do_signer, false, true },
-	[MSA_ACT_STORE] = { do_store, true, false },        [MSA_ACT_UNSTORE] = { do_unstore, true, false },
+	[MSA_ACT_REPLY] = { do_reply, false, false },
+	[MSA_ACT_SEND] = { do_send, false, true },
+	[MSA_ACT_LOOKUP] = { do_lookup, false, true },
+	[MSA_ACT_FLUSH] = { do_flush, false, false },
+	[MSA_ACT_COMBINE] = { do_combine, false, true },
+	[MSA_ACT_SIGNER] = { do_signer, false, true },
+	[MSA_ACT_STORE] = { do_store, true, false },
+	[MSA_ACT_UNSTORE] = { do_unstore, true, false },
 	[MSA_ACT_TRANSFER] = { do_transfer, false, false },
+	[MSA_ACT_LOOKUP_OPEN] = { do_lookup_open, false, true },
+	[MSA_ACT_KEY] = { do_key, false, true },
 };
 
 /* One transaction for a run of stores. */
@@ -334,7 +416,7 @@ static void step(struct msa_shell *s, const struct msa_event *ev)
 	perform(s);
 }
 
-static struct msa_event event_of(const struct failure *f)
+static struct msa_event event_of(struct failure *f)
 {
 	const char *why = msp_err_text(f->err);
 	struct msa_event ev = { .kind = MSA_EV_TICK };
@@ -345,6 +427,20 @@ static struct msa_event event_of(const struct failure *f)
 		break;
 	case MSA_ACT_LOOKUP:
 		ev = (struct msa_event){ .kind = MSA_EV_LOOKUP, .u.lookup = { f->id, MSP_LOOKUP_FAILED, NULL, why } };
+		break;
+	case MSA_ACT_LOOKUP_OPEN:
+		ev.kind = MSA_EV_LOOKUP_OPEN;
+		ev.u.open.id = f->id;
+		ev.u.open.verdict = MSP_LOOKUP_FAILED;
+		ev.u.open.why = why;
+		break;
+	case MSA_ACT_KEY:
+		ev.kind = MSA_EV_KEY;
+		ev.u.key.id = f->id;
+		ev.u.key.err = f->err;
+		ev.u.key.key = &f->key;
+		ev.u.key.file = f->file;
+		ev.u.key.why = f->err == MSP_OK ? "" : why;
 		break;
 	case MSA_ACT_COMBINE:
 		ev = (struct msa_event){ .kind = MSA_EV_COMBINED, .u.combined = { f->zone, f->id, f->err, why } };
@@ -372,9 +468,12 @@ static void feed(struct msa_shell *s, const struct msa_event *ev)
 {
 	step(s, ev);
 	for (size_t rounds = 0; s->failure_count > 0 && rounds < FAILURES_MAX; rounds++) {
-		struct msa_event failed = event_of(&s->failures[--s->failure_count]);
+		struct failure f = s->failures[--s->failure_count];
+		struct msa_event failed = event_of(&f);
 
 		step(s, &failed);
+		msp_key_free(&f.key);
+		msp_free(f.file);
 	}
 	if (s->req != NULL) /* the core owes every request an answer within its step */
 		msp_req_drop(&s->req);
@@ -517,7 +616,18 @@ static enum msp_err open_core(struct msa_shell *s, struct msp_why *why)
 				      .discovery_retry_s = c->discovery_retry_s,
 				      .discovery_retry_max_s = c->discovery_retry_max_s,
 				      .discovery_cache_min_s = c->discovery_cache_min_s,
-				      .svcb_port_override = c->svcb_port_override };
+				      .svcb_port_override = c->svcb_port_override,
+				      .parent = { .update_insecure = c->parent.dsync_require_secure == MSA_SECURE_NONE,
+						  .notify_secure = c->parent.dsync_require_secure == MSA_SECURE_ALL,
+						  .accept_unsigned = c->parent.accept_unsigned,
+						  .fingerprint_count = c->parent.fingerprints.count,
+						  .delay_s = c->parent.delay_s,
+						  .observe_s = c->parent.observe_s,
+						  .poll_s = c->parent.poll_s,
+						  .poll_max_s = c->parent.poll_max_s,
+						  .state_s = c->parent.state_s,
+						  .state_max_s = c->parent.state_max_s } };
+	uint8_t fingerprint[MSA_FINGERPRINTS_MAX][32];
 	struct msa_zone_conf *list = msp_alloc(c->zones.count + 1, sizeof(*list));
 	enum msp_err err = list != NULL ? MSP_OK : MSP_ENOMEM;
 
@@ -529,11 +639,16 @@ static enum msp_err open_core(struct msa_shell *s, struct msp_why *why)
 			zones[i].signer.adapter == MSA_ADAPTER_OBSERVE ? MSA_SIGNER_OBSERVE : MSA_SIGNER_COMMAND;
 		z->dnskey_ttl_s = zones[i].dnskey_ttl_s;
 		z->cdnskey = zones[i].cdnskey;
+		z->parent_sync = (enum msa_parent_mode)zones[i].parent_sync;
+		z->publish_key = zones[i].publish_parent_key;
 		z->ns_count = zones[i].ns.count;
 		for (size_t n = 0; err == MSP_OK && n < z->ns_count; n++)
 			err = msp_name_from_text(zones[i].ns.item[n], &z->ns[n]);
 	}
 	core.zones = list;
+	core.parent.fingerprint = fingerprint;
+	for (size_t i = 0; err == MSP_OK && i < c->parent.fingerprints.count && i < MSA_FINGERPRINTS_MAX; i++)
+		err = msa_conf_fingerprint(c->parent.fingerprints.item[i], fingerprint[i]);
 	if (err == MSP_OK)
 		err = msa_core_new(&core, msp_wall_now(), &s->rand, s->log, &s->core);
 	msp_free(list);
@@ -761,6 +876,10 @@ void msa_shell_close(struct msa_shell **shell)
 	msp_key_free(&s->key);
 	msp_tsig_ring_free(&s->ring);
 	msp_bucket_free(&s->log_budget);
+	for (size_t i = 0; i < s->failure_count; i++) {
+		msp_key_free(&s->failures[i].key);
+		msp_free(s->failures[i].file);
+	}
 	msp_free(s->failures);
 	msp_free(s);
 	*shell = NULL;
@@ -804,5 +923,20 @@ enum msp_err msa_shell_refresh(struct msa_shell *s, const struct msp_name *zone)
 	if (z->fetch == NULL)
 		return MSP_ESTATE;
 	msa_fetch_kick(z->fetch, false, 0);
+	return MSP_OK;
+}
+
+enum msp_err msa_shell_parent(struct msa_shell *s, const struct msp_name *zone, bool is_roll)
+{
+	struct msa_event ev = { .kind = is_roll ? MSA_EV_PARENT_ROLL : MSA_EV_PARENT_SYNC, .u.parent = { *zone } };
+	struct zone *z = zone_of(s, zone);
+
+	if (z == NULL)
+		return MSP_ENOTFOUND;
+	if (z->conf->parent_sync == MSA_PARENT_OFF)
+		return MSP_ESTATE;
+	if (z->fetch != NULL)
+		msa_fetch_kick(z->fetch, false, 0); /* what is wanted is what is served now */
+	feed(s, &ev);
 	return MSP_OK;
 }

@@ -23,4 +23,7 @@ json_t *msa_shell_status(const struct msa_shell *shell);
 /** Fetch a zone from its signer now. @return MSP_OK or MSP_ENOTFOUND */
 MSP_CHECKED enum msp_err msa_shell_refresh(struct msa_shell *shell, const struct msp_name *zone);
 
+/** The parent: look at it now, or also replace our key there. @return MSP_OK, MSP_ENOTFOUND, MSP_ESTATE (off) */
+MSP_CHECKED enum msp_err msa_shell_parent(struct msa_shell *shell, const struct msp_name *zone, bool is_roll);
+
 #endif

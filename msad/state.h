@@ -38,6 +38,7 @@
 #define MSA_HELLO_BURST  20
 #define MSA_MEMBERS_MAX  512 /* identities remembered in one zone */
 #define MSA_TEXT_MAX     256
+#define MSA_PULLS        4
 
 /** Digests of public data: no secret, so no constant time. */
 static inline bool msa_same_digest(const uint8_t a[32], const uint8_t b[32])
@@ -45,7 +46,7 @@ static inline bool msa_same_digest(const uint8_t a[32], const uint8_t b[32])
 	return msp_span_equal(msp_span(a, 32), msp_span(b, 32));
 }
 
-enum msa_timer_kind { MSA_TIMER_ZONE, MSA_TIMER_PEER, MSA_TIMER_MEMBER };
+enum msa_timer_kind { MSA_TIMER_ZONE, MSA_TIMER_PEER, MSA_TIMER_MEMBER, MSA_TIMER_PARENT };
 
 /** Something asked of the shell, whose answer is waited for. Embedded in what asked; id 0 = nothing outstanding. */
 enum msa_pend_kind {
@@ -56,13 +57,19 @@ enum msa_pend_kind {
 	MSA_PEND_PULL,
 	MSA_PEND_LOOKUP,
 	MSA_PEND_COMBINE,
-	MSA_PEND_SIGNER
+	MSA_PEND_SIGNER,
+	MSA_PEND_PARENT_LOOK,   /* both kinds of look-up */
+	MSA_PEND_PARENT_ASK,    /* a question to a server */
+	MSA_PEND_PARENT_TALK,   /* a message to the receiver */
+	MSA_PEND_PARENT_KEY,    /* a key file */
+	MSA_PEND_PARENT_COMBINE /* KEY records to the combiner */
 };
 struct msa_pend {
 	uint64_t id;
 	enum msa_pend_kind kind;
-	void *owner;   /* borrowed: struct msa_member, msa_peer or msa_zone by kind */
-	uint16_t type; /* LOOKUP, PULL: RR type */
+	void *owner;   /* borrowed: struct msa_member, msa_peer, msa_zone or msa_parent by kind */
+	uint16_t type; /* LOOKUP, PULL, PARENT_LOOK: RR type */
+	bool is_open;  /* PARENT_LOOK: what may be believed unsigned */
 	struct msp_mono since;
 	uint8_t *request; /* owned: HELLO, BEAT, DATA, PULL: as sent, the answer's signature covers it */
 	size_t request_len;
@@ -154,7 +161,7 @@ struct msa_member {
 	bool has_announced;
 	uint64_t announced_version;
 	uint8_t announced[32];
-	struct msa_pend pull[3]; /* DNSKEY, CDS, NS */
+	struct msa_pend pull[MSA_PULLS]; /* DNSKEY, CDS, NS, KEY */
 	struct msa_contribution pulled;
 	uint8_t pull_digest[32]; /* announced when the pull began */
 	struct msp_mono pull_next;
@@ -177,7 +184,8 @@ struct msa_zone {
 	struct msp_mono view_at;
 	struct msp_mono view_again;     /* a view was not taken whole (memory): fetch it again then; NEVER = it was */
 	struct msp_rrset *dnskey, *cds; /* owned: served */
-	char failed_why[MSA_TEXT_MAX];  /* "" after a good one */
+	struct msp_rrset *apex_ns, *apex_key, *csync; /* owned: served; kept for the parent's sake only */
+	char failed_why[MSA_TEXT_MAX];                /* "" after a good one */
 
 	struct msa_group group;
 	bool is_managed; /* persisted: has had an HSYNC RRset with us in it */
@@ -222,8 +230,11 @@ struct msa_zone {
 	char waiting[MSA_TEXT_MAX];
 	struct msp_mono waiting_since;
 	struct msa_timer timer;
+
+	struct msa_parent *parent; /* owned; NULL: parent-sync is off */
 };
 
+struct msa_parent;   /* parent.h */
 struct msa_answered; /* answers kept: core.c */
 
 struct msa_counters {
@@ -237,6 +248,9 @@ struct msa_core {
 	uint32_t heartbeat_s, hello_retry_s, hello_retry_max_s, discovery_retry_s, discovery_retry_max_s,
 		discovery_cache_min_s;
 	bool svcb_port_override;
+	struct msa_parent_conf parent;
+	uint8_t fingerprint[MSA_FINGERPRINTS_MAX][32];
+	size_t parent_runs;
 	struct msp_rand *rand;     /* borrowed */
 	const struct msp_log *log; /* borrowed */
 

@@ -8,6 +8,7 @@
 #include <msproto/base/mem.h>
 
 #include "actions.h"
+#include "parent.h"
 
 #define COMBINE_RETRY_S     1
 #define COMBINE_RETRY_MAX_S 300
@@ -235,6 +236,8 @@ static void send_put(struct msa_core *c, struct msa_zone *z)
 	struct msa_action *a;
 	enum msp_err before = c->err;
 
+	if (z->parent != NULL && z->parent->combine.id != 0)
+		return; /* one message at a time: the next look sends it */
 	/* Before the combiner hears of it: a restart must not take a foreign key for an own one. */
 	if (!z->put_stored)
 		z->put_stored = msa_store_put(c, z);
@@ -597,6 +600,7 @@ void msa_zone_look(struct msa_core *c, struct msa_zone *z)
 	}
 	next = msp_mono_min(next, z->view_again);
 	explain(c, z, cds_missing);
+	msa_parent_touch(c, z);
 	if (next.ms <= c->now.ms)
 		next = msp_mono_add_ms(c->now, 1);
 	msa_timer_set(&c->heap, &z->timer, next);

@@ -26,6 +26,7 @@ enum slot {
 	SLOT_CDNSKEY,
 	SLOT_CSYNC,
 	SLOT_NS,
+	SLOT_KEY,
 	SLOT_DNSKEY_RRSIG,
 	SLOT__N
 };
@@ -70,7 +71,8 @@ static bool slot_of(const struct msa_fetch *f, const struct msp_rr *rr, enum slo
 		uint16_t type;
 		enum slot slot;
 	} table[] = { { MSP_TYPE_SOA, SLOT_SOA },         { MSP_TYPE_DNSKEY, SLOT_DNSKEY }, { MSP_TYPE_CDS, SLOT_CDS },
-		      { MSP_TYPE_CDNSKEY, SLOT_CDNSKEY }, { MSP_TYPE_CSYNC, SLOT_CSYNC },   { MSP_TYPE_NS, SLOT_NS } };
+		      { MSP_TYPE_CDNSKEY, SLOT_CDNSKEY }, { MSP_TYPE_CSYNC, SLOT_CSYNC },   { MSP_TYPE_NS, SLOT_NS },
+		      { MSP_TYPE_KEY, SLOT_KEY } };
 	struct msp_rrsig sig;
 
 	if (rr->type == f->conf.type_hsync) {
@@ -158,6 +160,7 @@ static void report(struct msa_fetch *f)
 				      .cdnskey = g->set[SLOT_CDNSKEY],
 				      .csync = g->set[SLOT_CSYNC],
 				      .ns = g->set[SLOT_NS],
+				      .key = g->set[SLOT_KEY],
 				      .dnskey_rrsig = g->set[SLOT_DNSKEY_RRSIG],
 				      .data_tags = g->tag,
 				      .data_tag_count = g->tags,

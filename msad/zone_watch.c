@@ -7,6 +7,7 @@
 #include <msproto/base/mem.h>
 
 #include "actions.h"
+#include "parent.h"
 #include "peer.h"
 
 #define VIEW_AGAIN_MS 5000
@@ -34,6 +35,8 @@ enum msp_err msa_zone_new(struct msa_core *c, const struct msa_zone_conf *conf)
 		err = msp_map_get(&c->zones, msp_name_key_span(&key)) != NULL
 			      ? MSP_ECONF
 			      : msp_map_put(&c->zones, msp_name_key_span(&key), z, NULL);
+	if (err == MSP_OK && conf->parent_sync != MSA_PARENT_OFF)
+		err = msa_parent_new(c, z, conf);
 	if (err != MSP_OK)
 		msa_zone_free(c, &z);
 	return err;
@@ -51,6 +54,10 @@ void msa_zone_free(struct msa_core *c, struct msa_zone **zp)
 	msa_pend_stop(c, &z->combine);
 	msa_pend_stop(c, &z->signer);
 	msa_timer_cancel(&c->heap, &z->timer);
+	msa_parent_free(c, &z->parent);
+	msp_rrset_free(&z->apex_ns);
+	msp_rrset_free(&z->apex_key);
+	msp_rrset_free(&z->csync);
 	msp_rrset_free(&z->ns);
 	msp_rrset_free(&z->dnskey);
 	msp_rrset_free(&z->cds);
@@ -191,7 +198,7 @@ static void freeze(struct msa_core *c, struct msa_zone *z)
 		MSP_F_STR("reason", "the HSYNC RRset is gone; nothing is sent or changed, contributions stay"));
 	for (size_t i = 0; i < z->member_count; i++) {
 		msa_pend_stop(c, &z->member[i]->op);
-		for (size_t k = 0; k < 3; k++)
+		for (size_t k = 0; k < MSA_PULLS; k++)
 			msa_pend_stop(c, &z->member[i]->pull[k]);
 	}
 }
@@ -234,6 +241,8 @@ static enum msp_err make_own(const struct msa_zone *z, struct msa_contribution *
 {
 	enum msp_err err = copy_set(z->ns, &own->ns);
 
+	if (err == MSP_OK)
+		err = msa_parent_own_keys(z, &own->key);
 	if (err != MSP_OK || !z->self.ever_signed)
 		return err;
 	if (z->dnskey != NULL) {
@@ -317,6 +326,12 @@ static enum msp_err take_view(struct msa_core *c, struct msa_zone *z, const stru
 
 	if (err == MSP_OK)
 		err = copy_set(v->cds, &z->cds);
+	if (err == MSP_OK && z->parent != NULL)
+		err = copy_set(v->ns, &z->apex_ns);
+	if (err == MSP_OK && z->parent != NULL)
+		err = copy_set(v->key, &z->apex_key);
+	if (err == MSP_OK && z->parent != NULL)
+		err = copy_set(v->csync, &z->csync);
 	if (err != MSP_OK)
 		return err;
 	z->serial = v->serial;
@@ -346,6 +361,16 @@ void msa_zone_view(struct msa_core *c, const struct msa_zone_view *v)
 	err = take_view(c, z, v);
 	msa_core_note(c, err);
 	z->view_again = err == MSP_OK ? MSP_MONO_NEVER : msp_mono_add_ms(c->now, VIEW_AGAIN_MS);
+	msa_core_touch_zone(c, z);
+	for (size_t i = 0; i < z->member_count; i++)
+		msa_core_touch_member(c, z->member[i]);
+}
+
+void msa_zone_own_again(struct msa_core *c, struct msa_zone *z)
+{
+	if (!z->has_view || z->is_frozen || !z->group.has_hsync)
+		return;
+	msa_core_note(c, take_own(c, z));
 	msa_core_touch_zone(c, z);
 	for (size_t i = 0; i < z->member_count; i++)
 		msa_core_touch_member(c, z->member[i]);

@@ -14,6 +14,8 @@ void msa_zone_view_lost(struct msa_core *c, const struct msp_name *zone);
 /** What the combiner has of us becomes what we have contributed, unless that is known already (MSA_EV_READBACK). */
 void msa_zone_readback(struct msa_core *c, const struct msp_name *zone, const struct msp_rrset *dnskey,
 		       const struct msp_rrset *cds, const struct msp_rrset *cdnskey);
+/** Our own contribution may have changed without a transfer: a key towards the parent was made. */
+void msa_zone_own_again(struct msa_core *c, struct msa_zone *z);
 void msa_zone_failed(struct msa_core *c, const struct msp_name *zone, const char *why);
 
 #endif

@@ -469,6 +469,48 @@ static void a_partition_heals(void **state)
 	sim_free(&s);
 }
 
+/** H.3: one KEY RRset at every provider, with the key of each. */
+static bool all_keys_everywhere(struct sim *s)
+{
+	for (size_t i = 0; i < s->nodes; i++) {
+		const struct msp_rrset *put = s->node[i].zone[0].put_key;
+
+		if (put == NULL || put->count != s->nodes)
+			return false;
+		for (size_t k = 0; k < s->nodes; k++)
+			if (!msp_rrset_contains(put, s->node[k].zone[0].parent_key))
+				return false;
+	}
+	return sim_all_done(s);
+}
+
+static void keys_towards_the_parent_reach_every_provider(void **state)
+{
+	struct sim *s = sim_new(4, 1, 71);
+
+	(void)state;
+	s->has_parents = true;
+	s->loss = 20;
+	s->dup = 5;
+	for (size_t i = 0; i < s->nodes; i++) {
+		struct msp_key *key = NULL;
+
+		T_OK(msp_key_generate(&s->zone_name[0], MSP_ALG_ED25519, 0, &key));
+		T_OK(msp_rrset_new(&s->zone_name[0], MSP_TYPE_KEY, 300, &s->node[i].zone[0].parent_key));
+		T_OK(msp_rrset_add(s->node[i].zone[0].parent_key, msp_key_rdata(key)));
+		msp_key_free(&key);
+	}
+	sim_all_on(s);
+	sim_start_all(s);
+	sim_deliver_all(s);
+	for (size_t i = 0; i < s->nodes; i++) {
+		sim_run(s, 20 * 1000);
+		sim_restart(s, i, 5000);
+	}
+	must(s, all_keys_everywhere, 2 * HOUR_MS);
+	sim_free(&s);
+}
+
 /** Argument: a pattern of test names, as in `sim_msad 'fifty*'`. */
 int main(int argc, char **argv)
 {
@@ -494,6 +536,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(an_agent_that_does_not_resolve_is_waited_for),
 		cmocka_unit_test(agents_without_memory_lose_time_and_nothing_else),
 		cmocka_unit_test(a_partition_heals),
+		cmocka_unit_test(keys_towards_the_parent_reach_every_provider),
 		cmocka_unit_test(ten_agents_in_three_zones_weather_a_storm),
 		cmocka_unit_test(fifty_agents_in_one_zone_weather_a_storm),
 	};

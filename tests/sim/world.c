@@ -9,6 +9,7 @@
 #include <msproto/msg/msopt.h>
 
 #include "contribution.h"
+#include "parent.h"
 #include "zone/secure_make.h"
 
 #define WALL_START 1900000000
@@ -44,7 +45,7 @@ struct sim_ev {
 	struct msp_name name;
 	uint16_t type;
 	size_t zone;
-	bool is_bad;
+	bool is_bad, is_open;
 };
 
 /* ---- event queue
@@ -424,6 +425,19 @@ static void combine(struct sim *s, size_t node, const struct msa_action *a)
 	struct sim_ev *e;
 	bool is_failing = s->now_ms < s->node[node].combiner_fails_until_ms;
 
+	if (a->combine[0].type == MSP_TYPE_KEY) {
+		assert_int_equal(a->combine_count, 1);
+		e = push(s, EV_COMBINED, node, 20 + delay(s));
+		e->id = a->id;
+		e->zone = zone;
+		e->is_bad = is_failing || chance(s, s->loss / 4);
+		if (is_failing)
+			return;
+		msp_rrset_free(&z->put_key);
+		if (a->combine[0].set != NULL)
+			T_OK(msp_rrset_dup(a->combine[0].set, &z->put_key));
+		return;
+	}
 	assert_true(a->combine_count >= 2);
 	for (size_t i = 0; i < a->combine_count; i++) {
 		if (a->combine[i].type == MSP_TYPE_DNSKEY)
@@ -454,6 +468,19 @@ static void combine(struct sim *s, size_t node, const struct msa_action *a)
 	publish(s, node, zone);
 }
 
+/** What the agent takes for agreed: its signer serves the CDS of every provider whose keys are in the zone. */
+static void check_agreement(struct sim *s, size_t node)
+{
+	struct msa_zone *z = sim_zone_of(s, node, 0);
+
+	assert_true(z->gate_open && z->cds_seen);
+	assert_int_equal(z->waiting[0], '\0');
+	for (size_t i = 0; i < z->member_count; i++)
+		if (z->member[i]->role == MSA_ROLE_PARTICIPANT && z->member[i]->signs)
+			assert_true(sim_count(z->member[i]->held.cds) > 0 &&
+				    msp_rrset_contains(z->cds, z->member[i]->held.cds));
+}
+
 static void perform(struct sim *s, size_t node, struct msa_actions *list, size_t count)
 {
 	struct sim_node *n = &s->node[node];
@@ -470,7 +497,12 @@ static void perform(struct sim *s, size_t node, struct msa_actions *list, size_t
 			send(s, node, a);
 			break;
 		case MSA_ACT_LOOKUP:
+		case MSA_ACT_LOOKUP_OPEN:
 			e = push(s, EV_LOOKUP, node, delay(s));
+			e->is_open = a->kind == MSA_ACT_LOOKUP_OPEN;
+			/* S8: nobody turns to the parent before the providers' CDS agree. */
+			if (e->is_open)
+				check_agreement(s, node);
 			e->id = a->id;
 			e->name = a->name;
 			e->type = a->type;
@@ -503,6 +535,9 @@ static void perform(struct sim *s, size_t node, struct msa_actions *list, size_t
 		case MSA_ACT_TRANSFER:
 			e = push(s, EV_VIEW, node, 50 + delay(s));
 			e->zone = zone_index(s, &a->name);
+			break;
+		case MSA_ACT_KEY:
+			fail_msg("nobody finds the parent in this world");
 			break;
 		}
 	}
@@ -630,6 +665,15 @@ static void lookup(struct sim *s, const struct sim_ev *e)
 	struct msp_rrset *set = e->is_bad ? NULL : resolve(s, &e->name, e->type);
 	struct msp_secure_rrset *secure = NULL;
 
+	if (e->is_open) { /* only what is about the parent, and that is out of reach */
+		ev.kind = MSA_EV_LOOKUP_OPEN;
+		ev.u.open.id = e->id;
+		ev.u.open.verdict = MSP_LOOKUP_FAILED;
+		ev.u.open.why = "sim";
+		step(s, e->node, &ev);
+		msp_rrset_free(&set);
+		return;
+	}
 	ev.u.lookup.id = e->id;
 	ev.u.lookup.verdict = e->is_bad ? MSP_LOOKUP_TIMEOUT : set == NULL ? MSP_LOOKUP_NODATA : MSP_LOOKUP_SECURE;
 	ev.u.lookup.why = "sim";
@@ -903,6 +947,8 @@ void sim_free(struct sim **sp)
 			msp_rrset_free(&n->zone[z].put_dnskey);
 			msp_rrset_free(&n->zone[z].put_cds);
 			msp_rrset_free(&n->zone[z].orphans);
+			msp_rrset_free(&n->zone[z].put_key);
+			msp_rrset_free(&n->zone[z].parent_key);
 		}
 	}
 	while (s->heap_count > 0)
@@ -970,6 +1016,8 @@ void sim_start(struct sim *s, size_t node)
 		zones[z].dnskey_ttl_s = DNSKEY_TTL;
 		zones[z].ns_count = 1;
 		zones[z].ns[0] = n->host;
+		zones[z].parent_sync = s->has_parents ? MSA_PARENT_AUTO : MSA_PARENT_OFF;
+		zones[z].publish_key = s->has_parents;
 		n->zone[z].gate_was_open = false;
 	}
 	assert_null(n->core);
@@ -987,6 +1035,9 @@ void sim_start(struct sim *s, size_t node)
 
 		n->zone[z].gate_was_open = zone->gate_open;
 		e->zone = z;
+		if (s->has_parents && zone->parent->pub == NULL)
+			T_OK(msp_rrset_dup(n->zone[z].parent_key,
+					   &zone->parent->pub)); /* as if stored by an earlier life */
 	}
 	n->is_up = true;
 }

@@ -20,6 +20,8 @@
 struct sim_zone {      /* of one node: what its combiner and signer have */
 	bool has_zone; /* the owner's zone has arrived */
 	struct msp_rrset *own, *put_dnskey, *put_cds, *orphans;
+	struct msp_rrset *put_key;    /* KEY records towards the parent */
+	struct msp_rrset *parent_key; /* the agent's own */
 	bool cds_on;
 	bool drops_foreign; /* a signer that does not obey */
 	bool keeps_withdrawn;
@@ -57,6 +59,7 @@ struct sim {
 	unsigned loss, dup, damage, crash, oom; /* per cent; damage, oom per mille; crash per step and 10000 */
 	uint32_t heartbeat_s;
 	bool keys_changed;
+	bool has_parents; /* agents have a key each towards the parent, and never find out who that is */
 	struct msp_rr_scratch *scratch;
 	struct sim_ev **heap;
 	size_t heap_count, heap_size;
