@@ -51,6 +51,10 @@ MSP_CHECKED enum msp_err ctl_ask_lookup(struct ctl_ask *a, const struct msp_name
 MSP_CHECKED enum msp_err ctl_ask_outcome(const struct ctl_ask *a, json_t *o);
 /** "signer" and "signature". *believable: signed, and not found false (without --peer-key nobody looks). */
 MSP_CHECKED enum msp_err ctl_ask_signature(const struct ctl_ask *a, json_t *o, bool *believable);
+/** The KeyState option of the answer; *good: a child would believe it. @source PROTOCOL B.2 */
+MSP_CHECKED enum msp_err ctl_add_keystate(const struct ctl_ask *a, bool is_signed, json_t *out, bool *good);
+/** The common end of the query commands: print what there is, or the failure. Takes a and o. */
+enum ctl_exit ctl_conclude(struct ctl_ask *a, const struct ctl_command *cmd, enum msp_err err, json_t *o, bool is_good);
 /** A string member made of octets from the network. */
 MSP_CHECKED enum msp_err ctl_set_text(json_t *o, const char *key, struct msp_span text);
 

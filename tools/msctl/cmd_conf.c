@@ -7,7 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
-static const char *const daemons[] = { "msad", "combinerd" };
+static const char *const daemons[] = { "msad", "combinerd", "parentd" };
 
 /* The daemon that belongs to this msctl: of the same build tree, of the same installation, then where it was configured
  * to be. */
@@ -61,5 +61,5 @@ enum ctl_exit ctl_conf_check(const struct ctl_opts *o, const struct ctl_command 
 		err = msp_fail(&why, MSP_EIO, "%s", strerror(errno));
 		return ctl_fail(path, err, &why);
 	}
-	return ctl_misuse("conf check", "the daemon is one of msad, combinerd");
+	return ctl_misuse("conf check", "the daemon is one of msad, combinerd, parentd");
 }

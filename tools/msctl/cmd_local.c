@@ -10,7 +10,7 @@
 #include <msproto/kit/control.h>
 
 /* {"zone": "example."} from the row's "ZONE" and the command line. */
-static json_t *args_object(const char *names, int argc, char **argv)
+json_t *ctl_args(const char *names, int argc, char **argv)
 {
 	json_t *args = json_object();
 
@@ -41,7 +41,7 @@ static void hint(const char *path)
 		fputs("msctl: the socket is for its owner and group\n", stderr);
 }
 
-static enum ctl_exit call_with(const struct ctl_opts *o, const struct ctl_command *cmd, json_t *args, json_t **data)
+enum ctl_exit ctl_call(const struct ctl_opts *o, const struct ctl_command *cmd, json_t *args, json_t **data)
 {
 	const char *path = o->socket != NULL ? o->socket : cmd->socket;
 	struct msp_why why = { "" };
@@ -62,8 +62,8 @@ static enum ctl_exit call_with(const struct ctl_opts *o, const struct ctl_comman
 
 static enum ctl_exit call(const struct ctl_opts *o, const struct ctl_command *cmd, int argc, char **argv, json_t **data)
 {
-	json_t *args = args_object(cmd->args, argc, argv);
-	enum ctl_exit e = call_with(o, cmd, args, data);
+	json_t *args = ctl_args(cmd->args, argc, argv);
+	enum ctl_exit e = ctl_call(o, cmd, args, data);
 
 	json_decref(args);
 	return e;
@@ -77,11 +77,11 @@ enum ctl_exit ctl_local(const struct ctl_opts *o, const struct ctl_command *cmd,
 	return e == CTL_OK ? ctl_out(o, cmd->columns, data) : e;
 }
 
-/* ---- status: of both daemons, unless one is named ---- */
+/* ---- status: of all daemons, unless one is named ---- */
 
 static const struct {
 	const char *name, *socket;
-} daemons[] = { { "msad", CTL_MSAD_SOCKET }, { "combinerd", CTL_COMBINERD_SOCKET } };
+} daemons[] = { { "msad", CTL_MSAD_SOCKET }, { "combinerd", CTL_COMBINERD_SOCKET }, { "parentd", CTL_PARENTD_SOCKET } };
 
 enum ctl_exit ctl_status(const struct ctl_opts *o, const struct ctl_command *cmd, int argc, char **argv)
 {
@@ -97,7 +97,7 @@ enum ctl_exit ctl_status(const struct ctl_opts *o, const struct ctl_command *cmd
 		json_t *one = NULL;
 		enum msp_err bad = msp_control_call(daemons[i].socket, cmd->words, NULL, o->timeout_ms, &one, &why);
 
-		if (bad == MSP_OK) { /* one machine need not have both: an answer from either is an answer */
+		if (bad == MSP_OK) { /* one machine need not have all: an answer from any is an answer */
 			e = e == CTL_UNREACHABLE ? CTL_OK : e;
 		} else {
 			e = bad != MSP_ENET && bad != MSP_ETIMEOUT ? CTL_REFUSED : e;
@@ -205,13 +205,13 @@ static bool set_after(json_t *args, const json_t *rows)
 
 enum ctl_exit ctl_combiner_list(const struct ctl_opts *o, const struct ctl_command *cmd, int argc, char **argv)
 {
-	json_t *args = args_object(cmd->args, argc, argv), *all = NULL, *some = NULL;
-	enum ctl_exit e = call_with(o, cmd, args, &all);
+	json_t *args = ctl_args(cmd->args, argc, argv), *all = NULL, *some = NULL;
+	enum ctl_exit e = ctl_call(o, cmd, args, &all);
 
 	for (size_t got = json_array_size(all); e == CTL_OK && got >= ROWS_MAX && set_after(args, all);
 	     got = json_array_size(some)) {
 		json_decref(some);
-		e = call_with(o, cmd, args, &some);
+		e = ctl_call(o, cmd, args, &some);
 		if (e == CTL_OK && json_array_extend(all, some) != 0)
 			e = ctl_fail(cmd->words, MSP_EFORMAT, NULL);
 	}

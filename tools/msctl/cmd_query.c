@@ -143,9 +143,7 @@ static enum msp_err add_records(struct ctl_ask *a, json_t *o, uint16_t type, row
 	return err;
 }
 
-/* The common end of the query commands: print what there is, or the failure. */
-static enum ctl_exit conclude(struct ctl_ask *a, const struct ctl_command *cmd, enum msp_err err, json_t *o,
-			      bool is_good)
+enum ctl_exit ctl_conclude(struct ctl_ask *a, const struct ctl_command *cmd, enum msp_err err, json_t *o, bool is_good)
 {
 	enum ctl_exit e;
 
@@ -183,7 +181,7 @@ enum ctl_exit ctl_query_hsync(const struct ctl_opts *o, const struct ctl_command
 		err = ctl_ask_outcome(a, out);
 	if (err == MSP_OK)
 		err = add_records(a, out, o->numbers.type_hsync, hsync_row, &found, &good);
-	return conclude(a, cmd, err, out, good);
+	return ctl_conclude(a, cmd, err, out, good);
 }
 
 /* ---- query dsync ---- */
@@ -290,7 +288,7 @@ enum ctl_exit ctl_query_dsync(const struct ctl_opts *o, const struct ctl_command
 	if (err == MSP_OK)
 		err = ctl_ask_outcome(a, out);
 	json_decref(asked);
-	return conclude(a, cmd, err, out, found > 0);
+	return ctl_conclude(a, cmd, err, out, found > 0);
 }
 
 /* ---- query keystate ---- */
@@ -312,7 +310,7 @@ static const char *keystate_flaw(const struct ctl_ask *a, bool is_signed, enum m
 	return a->msg.rcode != MSP_RCODE_NOERROR ? "the question was refused" : NULL;
 }
 
-static enum msp_err add_keystate(const struct ctl_ask *a, bool is_signed, json_t *out, bool *good)
+enum msp_err ctl_add_keystate(const struct ctl_ask *a, bool is_signed, json_t *out, bool *good)
 {
 	struct msp_keystate ks = { 0 };
 	struct msp_option found;
@@ -362,8 +360,8 @@ enum ctl_exit ctl_query_keystate(const struct ctl_opts *o, const struct ctl_comm
 	if (err == MSP_OK)
 		err = ctl_ask_signature(a, out, &is_signed);
 	if (err == MSP_OK)
-		err = add_keystate(a, is_signed, out, &good);
-	return conclude(a, cmd, err, out, good);
+		err = ctl_add_keystate(a, is_signed, out, &good);
+	return ctl_conclude(a, cmd, err, out, good);
 }
 
 /* ---- query hello ---- */
@@ -499,5 +497,5 @@ enum ctl_exit ctl_query_hello(const struct ctl_opts *o, const struct ctl_command
 		err = add_msopt(a, out, &good);
 	if (err == MSP_OK)
 		err = add_replay_note(a, out);
-	return conclude(a, cmd, err, out, err == MSP_OK && good && is_signed && a->msg.rcode == MSP_RCODE_NOERROR);
+	return ctl_conclude(a, cmd, err, out, err == MSP_OK && good && is_signed && a->msg.rcode == MSP_RCODE_NOERROR);
 }

@@ -14,6 +14,7 @@ enum ctl_exit { CTL_OK = 0, CTL_REFUSED = 1, CTL_USAGE = 2, CTL_UNREACHABLE = 3 
 
 #define CTL_MSAD_SOCKET      MSP_RUNDIR "/msad/control.sock"
 #define CTL_COMBINERD_SOCKET MSP_RUNDIR "/combinerd/control.sock"
+#define CTL_PARENTD_SOCKET   MSP_RUNDIR "/parentd/control.sock"
 
 struct ctl_opts {
 	bool json;
@@ -43,6 +44,12 @@ enum ctl_exit ctl_local(const struct ctl_opts *o, const struct ctl_command *cmd,
 enum ctl_exit ctl_status(const struct ctl_opts *o, const struct ctl_command *cmd, int argc, char **argv);
 enum ctl_exit ctl_diff(const struct ctl_opts *o, const struct ctl_command *cmd, int argc, char **argv);
 enum ctl_exit ctl_combiner_list(const struct ctl_opts *o, const struct ctl_command *cmd, int argc, char **argv);
+/** cmd_parent.c: orders carry the operator's name and what files hold; long lists come in pieces. */
+enum ctl_exit ctl_parent_order(const struct ctl_opts *o, const struct ctl_command *cmd, int argc, char **argv);
+enum ctl_exit ctl_parent_list(const struct ctl_opts *o, const struct ctl_command *cmd, int argc, char **argv);
+enum ctl_exit ctl_parent_audit(const struct ctl_opts *o, const struct ctl_command *cmd, int argc, char **argv);
+enum ctl_exit ctl_parent_verify(const struct ctl_opts *o, const struct ctl_command *cmd, int argc, char **argv);
+enum ctl_exit ctl_query_update(const struct ctl_opts *o, const struct ctl_command *cmd, int argc, char **argv);
 enum ctl_exit ctl_query_hsync(const struct ctl_opts *o, const struct ctl_command *cmd, int argc, char **argv);
 enum ctl_exit ctl_query_dsync(const struct ctl_opts *o, const struct ctl_command *cmd, int argc, char **argv);
 enum ctl_exit ctl_query_keystate(const struct ctl_opts *o, const struct ctl_command *cmd, int argc, char **argv);
@@ -50,6 +57,11 @@ enum ctl_exit ctl_query_hello(const struct ctl_opts *o, const struct ctl_command
 enum ctl_exit ctl_key_generate(const struct ctl_opts *o, const struct ctl_command *cmd, int argc, char **argv);
 enum ctl_exit ctl_key_show(const struct ctl_opts *o, const struct ctl_command *cmd, int argc, char **argv);
 enum ctl_exit ctl_conf_check(const struct ctl_opts *o, const struct ctl_command *cmd, int argc, char **argv);
+
+/** {"zone": "example."} from a row's "ZONE" and the command line. NULL = out of memory. */
+json_t *ctl_args(const char *names, int argc, char **argv);
+/** One call of the daemon; what went wrong has been told. args borrowed; *data a new reference, may be NULL. */
+enum ctl_exit ctl_call(const struct ctl_opts *o, const struct ctl_command *cmd, json_t *args, json_t **data);
 
 /**
  * Print data (stolen; NULL prints nothing): JSON with --json, else tables and "name: value" lines. Octets that could

@@ -24,6 +24,14 @@
 	"signers:address,transport,key,notified_serial,acknowledged,tries?,last_error?"                                \
 	";primaries:address,transport,key,in_use;contributions:originator,type,set_by?,set_at?,records"
 
+#define CHILDREN_COLUMNS "child,states,ns,ds,keys,trusted,waits_for?,note?"
+#define CHILD_KEYS_COLUMNS                                                                                             \
+	"child?,tag,algorithm,state,method,since,used?,attempts?,rounds?,next_look?,replaces?,fingerprint"
+#define CHILD_COLUMNS   "keys:tag,algorithm,state,method,since,used?,attempts?,rounds?,next_look?,replaces?,fingerprint"
+#define AUDIT_COLUMNS   "seq,at,child,verdict,source,who,rule,why?,rcode?,ede?"
+#define PARENT_COLUMNS  "parent,policy,backends,children?,serial?,being_read?,read_at?,error?"
+#define BACKEND_COLUMNS "parent,backend,place,behind,busy,down,last_ok?,next?,error?"
+
 static const struct ctl_command commands[] = {
 	{ "status", "", "what the daemons on this machine are doing (--socket: one daemon)", ctl_status, NULL, NULL },
 	{ "zone list", "", "zones of the agent", ctl_local, CTL_MSAD_SOCKET, ZONE_COLUMNS },
@@ -49,12 +57,52 @@ static const struct ctl_command commands[] = {
 	  CTL_COMBINERD_SOCKET, "seq,at,who,originator?,what" },
 	{ "combiner drop", "ZONE ORIGINATOR", "forget all instructions of an originator (*: of all)", ctl_local,
 	  CTL_COMBINERD_SOCKET, NULL },
+	{ "parent list", "", "parent zones of parentd", ctl_local, CTL_PARENTD_SOCKET, PARENT_COLUMNS },
+	{ "parent children", "[STATE]", "children: all, or those locked, gone, waiting, operator, keyed, unpublished",
+	  ctl_parent_list, CTL_PARENTD_SOCKET, CHILDREN_COLUMNS },
+	{ "parent keys", "[CHILD]", "SIG(0) keys of a child, or of all", ctl_parent_list, CTL_PARENTD_SOCKET,
+	  CHILD_KEYS_COLUMNS },
+	{ "parent show", "CHILD", "one child: delegation, keys, what waits and for what, last scan", ctl_local,
+	  CTL_PARENTD_SOCKET, CHILD_COLUMNS },
+	{ "parent approve", "CHILD [WHAT]", "trust the key with this fingerprint, or make the change that waits",
+	  ctl_parent_order, CTL_PARENTD_SOCKET, NULL },
+	{ "parent reject", "CHILD [WHAT]", "distrust the key, or drop the change that waits", ctl_parent_order,
+	  CTL_PARENTD_SOCKET, NULL },
+	{ "parent forget", "CHILD WHAT", "forget the key with this fingerprint", ctl_parent_order, CTL_PARENTD_SOCKET,
+	  NULL },
+	{ "parent lock", "CHILD [WHY]", "registry lock: nothing is accepted", ctl_parent_order, CTL_PARENTD_SOCKET,
+	  NULL },
+	{ "parent unlock", "CHILD", "take it away", ctl_parent_order, CTL_PARENTD_SOCKET, NULL },
+	{ "parent scan", "CHILD", "look at its CDS and CSYNC now", ctl_parent_order, CTL_PARENTD_SOCKET, NULL },
+	{ "parent add", "CHILD RECORDS", "a child that no transfer brings: file with its records", ctl_parent_order,
+	  CTL_PARENTD_SOCKET, NULL },
+	{ "parent set", "CHILD RECORDS [HOW]", "set its delegation to a file's records; force: without the gates",
+	  ctl_parent_order, CTL_PARENTD_SOCKET, NULL },
+	{ "parent rollback", "SEQ [HOW]", "set a delegation to what it was before an audit record", ctl_parent_order,
+	  CTL_PARENTD_SOCKET, NULL },
+	{ "parent audit", "[CHILD] [FROM]", "every decision, and why", ctl_parent_audit, CTL_PARENTD_SOCKET,
+	  AUDIT_COLUMNS },
+	{ "parent verify", "", "whether the audit trail is whole", ctl_parent_verify, CTL_PARENTD_SOCKET, NULL },
+	{ "parent policy", "WHAT CHILD SOURCE RECORDS", "test: what would happen to a change, and why",
+	  ctl_parent_order, CTL_PARENTD_SOCKET, NULL },
+	{ "parent records", "[PARENT]", "DSYNC, SVCB, KEY: what is to be published", ctl_local, CTL_PARENTD_SOCKET,
+	  NULL },
+	{ "parent backends", "", "where changes go, and how far each is", ctl_local, CTL_PARENTD_SOCKET,
+	  BACKEND_COLUMNS },
+	{ "parent import", "[PARENT] [HOW]", "read the parent zone now; force: believe it whatever it lost",
+	  ctl_parent_order, CTL_PARENTD_SOCKET, NULL },
+	{ "parent sync", "ZONE", "the child's side: bring the parent up to date now", ctl_local, CTL_MSAD_SOCKET,
+	  NULL },
+	{ "parent status", "ZONE", "the child's side: where it stands with the parent", ctl_local, CTL_MSAD_SOCKET,
+	  NULL },
 	{ "query hsync", "ZONE", "the HSYNC RRset in words [@SERVER]", ctl_query_hsync, NULL,
 	  "records:hsync,ttl,valid" },
 	{ "query dsync", "CHILD", "where the parent takes notifications and updates [@RESOLVER]", ctl_query_dsync, NULL,
 	  "records:owner,ttl,rdata,use" },
 	{ "query keystate", "CHILD", "what the receiver thinks of a key: --key FILE @RECEIVER", ctl_query_keystate,
 	  NULL, NULL },
+	{ "query update", "CHILD PARENT CHANGES", "act as a child: --key FILE @RECEIVER; lines `add ...`, `delete ...`",
+	  ctl_query_update, NULL, NULL },
 	{ "query hello", "ZONE", "greet an agent: --key FILE --identity NAME @AGENT --port N", ctl_query_hello, NULL,
 	  NULL },
 	{ "key generate", "OWNER", "make a SIG(0) key pair in --dir", ctl_key_generate, NULL, NULL },

@@ -10,8 +10,8 @@ import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 BUILD = ROOT / os.environ.get("MSP_BUILD", "build/release")
-PROGRAMS = ["bin/msctl", "sbin/msad", "sbin/combinerd"]
-PAGES = ["man1/msctl.1", "man5/msad.conf.5", "man5/combinerd.conf.5", "man8/msad.8", "man8/combinerd.8"]
+PROGRAMS = ["bin/msctl", "sbin/msad", "sbin/combinerd", "sbin/parentd"]
+PAGES = ["man1/msctl.1", "man5/msad.conf.5", "man5/combinerd.conf.5", "man8/msad.8", "man8/combinerd.8", "man5/parentd.conf.5", "man8/parentd.8"]
 COMPILERS = ["gcc", "clang"]
 
 PROGRAM = r"""
