@@ -40,6 +40,11 @@ void *bench_grow(void *old, size_t count, size_t size);
 size_t bench_query(uint8_t *out, size_t cap, uint16_t id, const struct msp_name *zone, uint16_t type,
 		   const struct msp_tsig_key *key);
 
+#define BENCH_FILES_MAX 4096
+#define BENCH_FILE_LEN  256
+/** Paths of the .private files in a directory, sorted; at most BENCH_FILES_MAX. */
+size_t bench_key_files(const char *dir, char path[BENCH_FILES_MAX][BENCH_FILE_LEN]);
+
 /* --- bench_service.c: a server on one port, UDP and TCP, that is told what to do on stdin ----------------------- */
 
 struct bench_request {

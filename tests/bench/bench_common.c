@@ -4,6 +4,7 @@
 #include <msproto/base/enc.h>
 #include <msproto/base/mem.h>
 
+#include <dirent.h>
 #include <errno.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
@@ -232,4 +233,28 @@ size_t bench_query(uint8_t *out, size_t cap, uint16_t id, const struct msp_name 
 		bench_must(msp_tsig_sign_request(key, msp_wall_now(), out, &len, cap, &ctx), "TSIG");
 	msp_tsig_ctx_fini(&ctx);
 	return len;
+}
+
+static int compare_paths(const void *a, const void *b)
+{
+	return strcmp(a, b);
+}
+
+size_t bench_key_files(const char *dir, char path[BENCH_FILES_MAX][BENCH_FILE_LEN])
+{
+	DIR *d = opendir(dir);
+	struct dirent *e;
+	size_t n = 0;
+
+	if (d == NULL)
+		bench_die(dir);
+	while (n < BENCH_FILES_MAX && (e = readdir(d)) != NULL) {
+		const char *dot = strrchr(e->d_name, '.');
+		int len = snprintf(path[n], BENCH_FILE_LEN, "%s/%s", dir, e->d_name);
+
+		n += dot != NULL && strcmp(dot, ".private") == 0 && len > 0 && len < BENCH_FILE_LEN;
+	}
+	closedir(d);
+	qsort(path, n, BENCH_FILE_LEN, compare_paths);
+	return n;
 }
