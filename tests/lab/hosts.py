@@ -8,7 +8,8 @@ import sqlite3
 import time
 
 from lab import net
-from lab.topology import (HOSTS, MSA_PORT, PARENT, TLD, TSIG, TTL, ZONE, hsync_rdata, identity, msa_host, ns_name)
+from lab.topology import (BOOT, HOSTS, KIDS_NS, MSA_PORT, PARENT, PLAIN, SIGNED, TARGET, TARGET_PORT, TLD, TSIG, TTL, ZONE,
+                          hsync_rdata, identity, msa_host, ns_name)
 
 KEYMGR, KNOTC, KNOTD = "/usr/sbin/keymgr", "/usr/sbin/knotc", "/usr/sbin/knotd"
 PDNSUTIL, PDNS_CONTROL, PDNS_SERVER = "/usr/bin/pdnsutil", "/usr/bin/pdns_control", "/usr/sbin/pdns_server"
@@ -85,6 +86,7 @@ class Knot(Host):
     policies = ""
     remotes = ()   # (id, address, port, tsig)
     tsig = ()      # names of TSIG keys held
+    actions = "notify, transfer"  # what their holders may do
     sign_alg = "ecdsap256sha256"
 
     def zones(self):
@@ -97,7 +99,7 @@ class Knot(Host):
         keys = "".join(f"  - id: {k}\n    algorithm: hmac-sha256\n    secret: {self.lab.secret(k)}\n" for k in self.tsig)
         remotes = "".join(f"  - id: {i}\n    address: {a}@{p}\n    via: {self.addr}\n" + (f"    key: {k}\n" if k else "")
                           for i, a, p, k in self.remotes)
-        acls = "".join(f"  - id: acl-{k.rstrip('.')}\n    key: {k}\n    action: [ notify, transfer ]\n" for k in self.tsig)
+        acls = "".join(f"  - id: acl-{k.rstrip('.')}\n    key: {k}\n    action: [ {self.actions} ]\n" for k in self.tsig)
         text = f"""server:
     rundir: "{d}"
     listen: [ {self.addr}@53 ]
@@ -152,6 +154,9 @@ class TreeHost(Knot):
     propagation-delay: 0
 """
 
+    acls = "acl-lab"
+    more = ()
+
     def __init__(self, lab, name, zone, records):
         super().__init__(lab, name)
         self.zone, self.records = zone, records  # records: function -> list of lines, called when everything below has keys
@@ -159,7 +164,7 @@ class TreeHost(Knot):
     def zones(self):
         return [[f"domain: {self.zone}", f"file: \"{self.dir}/zone\"", "zonefile-load: difference-no-serial",
                  "journal-content: all", "zonefile-sync: -1", "dnssec-signing: on", "dnssec-policy: tree",
-                 "acl: acl-lab", "semantic-checks: off"]]
+                 f"acl: [ {self.acls} ]", "semantic-checks: off", *self.more]]
 
     def configure(self):
         super().configure()
@@ -170,6 +175,66 @@ class TreeHost(Knot):
         lines = [f"$ORIGIN {self.zone}", f"$TTL {TTL}", f"@ SOA {ns} hostmaster.example. 1 3600 600 864000 {TTL}",
                  f"@ NS {ns}", f"{ns} A {self.addr}"]
         write(f"{self.dir}/zone", "\n".join(lines + self.records()) + "\n")
+
+
+class ParentPrimary(TreeHost):
+    """The parent zone's primary: unmodified Knot, which parentd transfers from and updates."""
+    tsig = ("registry.",)
+    actions = "transfer, update"
+    acls = "acl-registry, acl-lab"
+    more = ("notify: registry",)
+
+    def __init__(self, lab, records):
+        super().__init__(lab, "parent", PARENT, records)
+        self.remotes = (("registry", HOSTS["registry"], TARGET_PORT, "registry."),)
+
+
+class Kids(Knot):
+    """Children of the parent without agents: one that is secure, one that is not, one that wants to be."""
+    policies = TreeHost.policies + "    cds-cdnskey-publish: always\n"
+
+    def __init__(self, lab):
+        super().__init__(lab, "kids")
+
+    def zones(self):
+        file = ["zonefile-load: difference-no-serial", "journal-content: all", "zonefile-sync: -1", "acl: acl-lab"]
+        return [[f"domain: {z}", f"file: \"{self.dir}/{z}zone\"", *file,
+                 *([] if z == PLAIN else ["dnssec-signing: on", "dnssec-policy: tree"])] for z in (SIGNED, PLAIN, BOOT)]
+
+    def configure(self):
+        super().configure()
+        for z in (SIGNED, BOOT):
+            self.make_keys(z)
+        # SIG(0) keys: two of SIGNED and one of PLAIN are at their apex, one of each is not
+        keys = {name: self.make_sig0(zone) for name, zone in
+                (("first", SIGNED), ("second", SIGNED), ("absent", SIGNED), ("plain", PLAIN), ("plain-absent", PLAIN))}
+        write(f"{self.dir}/keys.json", json.dumps(keys))
+        for z, at_apex in ((SIGNED, ("first", "second")), (PLAIN, ("plain",)), (BOOT, ())):
+            write(f"{self.dir}/{z}zone", "\n".join(
+                [f"$ORIGIN {z}", f"$TTL {TTL}", f"@ SOA {KIDS_NS} hostmaster.example. 1 3600 600 864000 {TTL}", f"@ NS {KIDS_NS}",
+                 "www A 192.0.2.7"] + [f"@ KEY {self.sig0_record(k)}" for k in at_apex]) + "\n")
+
+    def make_sig0(self, zone):
+        out = net.run(self.lab.program("msctl"), "--json", "key", "generate", "--dir", self.dir, zone)
+        return json.loads(out.stdout)["file"]
+
+    def key_file(self, key):
+        with open(f"{self.dir}/keys.json") as f:
+            return json.load(f)[key]
+
+    def sig0_record(self, key):
+        """KEY RDATA."""
+        with open(self.key_file(key).replace(".private", ".key")) as f:
+            return next(line.split(" KEY ", 1)[1].strip() for line in f if " KEY " in line)
+
+    def signals(self):
+        """What the name server's own zone says for its children: RFC 9615, PROTOCOL G.6."""
+        lines = [f"_sig0key.{PLAIN.rstrip('.')}._signal.{KIDS_NS} KEY {self.sig0_record('plain')}"]
+        at = f"_dsboot.{BOOT.rstrip('.')}._signal.{KIDS_NS}"
+        lines += [f"{at} CDS {ds}" for ds in self.ds(BOOT)]
+        lines += [f"{at} CDNSKEY {line.split(' DNSKEY ', 1)[1]}" for line in self.keymgr(BOOT, "dnskey").splitlines()
+                  if " DNSKEY 257 " in line]
+        return lines
 
 
 class Nsd(Host):
@@ -403,6 +468,7 @@ zones = ( {{
     primaries = ( {{ address = "{HOSTS['owner']}"; port = 53; tsig-key = "owner-{p}."; }} );
     signers   = ( {{ address = "{HOSTS[p + '-sign']}"; port = 53; tsig-key = "signer-{p}."; }} );
     agents    = ( {{ tsig-key = "msad-{p}."; }} );
+    extra-types = [ "KEY" ];
     refresh-min = 1;
 }} );
 """)
@@ -457,11 +523,51 @@ zones = ( {{
     signer   : {{ address = "{HOSTS[p + '-sign']}"; port = 53; tsig-key = "signer-{p}."; {adapter} }};
     combiner : {{ address = "{HOSTS[p + '-comb']}"; port = 53; tsig-key = "msad-{p}."; }};
 }} );
+parent : {{ delay = 1; observe = 1; poll = 1; poll-max = 5; key-poll = 1; key-poll-max = 5; }};
 heartbeat = 2; hello-retry = 2; hello-retry-max = 10; discovery-retry = 1; discovery-retry-max = 5; discovery-cache-min = 5;
 """)
 
     def argv(self):
         return [self.lab.program("msad"), "-c", f"{self.dir}/msad.conf"]
+
+
+class Registry(Host):
+    """parentd, in front of the parent's primary."""
+
+    def __init__(self, lab):
+        super().__init__(lab, "registry")
+        self.socket = f"{self.dir}/control.sock"
+
+    def configure(self):
+        super().configure()
+        os.makedirs(f"{self.dir}/state", exist_ok=True)
+        keys = self.lab.tsig_settings(self.dir, ("registry.",))
+        out = net.run(self.lab.program("msctl"), "--json", "key", "generate", "--dir", self.dir, TARGET)
+        primary = f'address = "{HOSTS["parent"]}"; port = 53; tsig-key = "registry.";'
+        write(f"{self.dir}/parentd.conf", f"""target    = "{TARGET}";
+sig0-keys = [ "{json.loads(out.stdout)['file']}" ];
+state-dir = "{self.dir}/state";
+control   = "{self.socket}";
+log-level = "info";
+listen    = ( {{ address = "{self.addr}"; port = {TARGET_PORT}; }} );
+resolver : {{ trust-anchor-file = "{self.lab.base}/anchor"; root-servers = [ "{HOSTS['root']}" ]; }};
+tsig-keys = ( {keys} );
+policies = ( {{
+    name = "lab"; sources = [ "update", "cds", "dsboot", "csync" ]; bootstrap = [ "at-apex", "at-ns", "manual" ];
+    ns-min = 1; private-addresses = true; cooldown = 0; changes-per-day = 0; confirm = 5; bootstrap-retry = 2;
+    ds-ttl = {TTL}; ds-ttl-changed = 0;
+}} );
+parents = ( {{
+    zone = "{PARENT}"; policy = "lab";
+    primary : {{ {primary} interval = 30; }};
+    backends = ( {{ name = "primary"; kind = "update"; retry = 1; {primary} }} );
+    publish : {{ how = "update"; addresses = [ "{self.addr}" ]; ttl = {TTL}; }};
+}} );
+probe-ipv6 = false;
+""")
+
+    def argv(self):
+        return [self.lab.program("parentd"), "-c", f"{self.dir}/parentd.conf"]
 
 
 class Resolver(Host):
@@ -531,9 +637,10 @@ def tree(lab):
         for p in ("a", "b"):
             lines += [f"{ns_name(p)} A {HOSTS[p + '-ns']}", f"{identity(p)} NS {ns_name(p)}"]
             lines += ds(f"{p}-sign", identity(p))
-        return lines
+        return lines + [f"{KIDS_NS} A {HOSTS['kids']}"] + lab.host["kids"].signals()
 
     def parent():
-        return [f"{ZONE} NS {ns_name('a')}"] + ds("a-sign", ZONE)
+        lines = [f"{ZONE} NS {ns_name('a')}"] + ds("a-sign", ZONE)
+        return lines + [f"{z} NS {KIDS_NS}" for z in (SIGNED, PLAIN, BOOT)] + ds("kids", SIGNED)
 
-    return [TreeHost(lab, "root", ".", root), TreeHost(lab, "tld", TLD, tld), TreeHost(lab, "parent", PARENT, parent)]
+    return [TreeHost(lab, "root", ".", root), TreeHost(lab, "tld", TLD, tld), ParentPrimary(lab, parent)]

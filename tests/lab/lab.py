@@ -16,8 +16,8 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from lab import net  # noqa: E402
-from lab.hosts import (Agent, Combiner, KnotServer, KnotSigner, LabError, NsdServer, Owner, PdnsSigner, Resolver,  # noqa: E402
-                       random_secret, tree, wait_for, write)
+from lab.hosts import (Agent, Combiner, Kids, KnotServer, KnotSigner, LabError, NsdServer, Owner, PdnsSigner, Registry,  # noqa: E402
+                       Resolver, random_secret, tree, wait_for, write)
 from lab.topology import HOSTS, PARENT, PROVIDERS, TLD, TSIG, TTL, ZONE, identity  # noqa: E402
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -32,7 +32,7 @@ class Lab:
         self.build = os.environ.get("MSP_BUILD", os.path.join(ROOT, "build", "release"))
         self.started = time.monotonic()
         self.host = {}
-        hosts = [Owner(self), KnotSigner(self), PdnsSigner(self), NsdServer(self, "a"), KnotServer(self, "b")]
+        hosts = [Owner(self), Registry(self), Kids(self), KnotSigner(self), PdnsSigner(self), NsdServer(self, "a"), KnotServer(self, "b")]
         for p in PROVIDERS:
             hosts += [Combiner(self, p), Agent(self, p)]
         hosts += [Resolver(self, "resolver"), Resolver(self, "resolver-b", ("b-ns",)),
@@ -123,7 +123,6 @@ class Lab:
 
     def helpers(self):
         net.popen("resolver", [PYTHON, os.path.join(HERE, "prober.py"), self.base], f"{self.base}/prober.log")
-        net.popen("parent", [PYTHON, os.path.join(HERE, "parent_operator.py"), self.base], f"{self.base}/operator.log")
 
     def secure(self, resolver, name, rdtype):
         r = self.ask("owner", "ad", HOSTS[resolver], name, rdtype)

@@ -10,6 +10,8 @@ HOSTS = {
     "root": "10.53.0.1",
     "tld": "10.53.0.2",
     "parent": "10.53.0.3",
+    "registry": "10.53.0.4",       # parentd: receives what children ask for, and has the parent's primary changed
+    "kids": "10.53.0.5",           # one server for more children of the parent
     "owner": "10.53.0.10",
     "resolver": "10.53.0.53",      # follows the delegation
     "resolver-b": "10.53.0.54",    # asks provider B's server only
@@ -25,6 +27,10 @@ HOSTS = {
 }
 PROVIDERS = ("a", "b")
 MSA_PORT = 5399
+KIDS_NS = "ns.kids.example."
+SIGNED, PLAIN, BOOT = (f"{kind}.{PARENT}" for kind in ("signed", "plain", "boot"))  # at kids; boot: signed, no DS yet
+TARGET = f"updates.{PARENT}"  # of the parent's DSYNC records
+TARGET_PORT = 5300
 
 
 def identity(p):
@@ -41,6 +47,7 @@ def ns_name(p):
 
 # TSIG keys: name -> the hosts that hold it
 TSIG = {f"{role}-{p}.": f"{role}-{p}" for p in PROVIDERS for role in ("owner", "signer", "msad")}
+TSIG["registry."] = "registry"
 
 
 def hsync_rdata(state, nsmgmt, sign, ident):
