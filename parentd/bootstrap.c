@@ -126,11 +126,12 @@ static enum prt_boot_outcome look_apex(struct prt_boot *b, const struct prt_boot
 	return missed(b, r, now);
 }
 
-/* All name servers that can speak, and at least one (PROTOCOL G.6: one careless operator must not be enough). */
+/* All name servers that can speak, and at least one (PROTOCOL G.6: one careless operator must not be enough). One that
+ * says something else outweighs one that says nothing: whoever keeps a server silent must not gain by it. */
 static enum prt_boot_outcome look_signal(struct prt_boot *b, const struct prt_boot_rules *r, struct msp_span key,
 					 const struct prt_boot_seen *seen, struct msp_wall now, struct msp_why *why)
 {
-	size_t spoke = 0;
+	size_t spoke = 0, silent = 0;
 
 	for (size_t i = 0; i < seen->signals; i++) {
 		const struct prt_boot_secure *s = &seen->signal[i];
@@ -138,8 +139,8 @@ static enum prt_boot_outcome look_signal(struct prt_boot *b, const struct prt_bo
 		if (s->is_zone_unsigned)
 			continue;
 		if (says_nothing(s->verdict)) {
-			(void)msp_fail(why, MSP_ETIMEOUT, "signal name %zu: %s", i + 1, msp_lookup_name(s->verdict));
-			return again(b, r, now);
+			silent = i + 1;
+			continue;
 		}
 		if (s->verdict != MSP_LOOKUP_SECURE || !holds(s->keys, key)) {
 			(void)msp_fail(why, MSP_EBOGUS, "signal name %zu: %s", i + 1,
@@ -147,6 +148,11 @@ static enum prt_boot_outcome look_signal(struct prt_boot *b, const struct prt_bo
 			return missed(b, r, now);
 		}
 		spoke++;
+	}
+	if (silent > 0) {
+		(void)msp_fail(why, MSP_ETIMEOUT, "signal name %zu: %s", silent,
+			       msp_lookup_name(seen->signal[silent - 1].verdict));
+		return again(b, r, now);
 	}
 	if (spoke == 0) {
 		(void)msp_fail(why, MSP_EINSECURE, "no name server outside the child is in a signed zone");
@@ -175,22 +181,42 @@ static unsigned vantages(const struct prt_boot_seen *seen)
 	return n;
 }
 
-static enum prt_boot_outcome look_plain(struct prt_boot *b, const struct prt_boot_rules *r, struct msp_span key,
-					const struct prt_boot_seen *seen, struct msp_wall now, struct msp_why *why)
+/* The first that shows something else than the key, or than the one before; none: seen->plains. Also among those of a
+ * round in which others are silent. */
+static size_t differing(const struct prt_boot_seen *seen, struct msp_span key)
 {
+	const struct msp_rrset *first = NULL;
+
 	for (size_t i = 0; i < seen->plains; i++) {
 		const struct prt_boot_plain *p = &seen->plain[i];
 
-		if (p->err != MSP_OK) {
-			(void)msp_fail(why, p->err, "address %zu, vantage point %u: %s", i + 1, p->vantage,
-				       msp_err_text(p->err));
-			return again(b, r, now);
-		}
-		if (!holds(p->keys, key) || !msp_rrset_equal(p->keys, seen->plain[0].keys)) {
-			(void)msp_fail(why, MSP_EBOGUS, "address %zu, vantage point %u shows something else", i + 1,
-				       p->vantage);
-			return missed(b, r, now);
-		}
+		if (p->err != MSP_OK)
+			continue;
+		if (!holds(p->keys, key) || (first != NULL && !msp_rrset_equal(p->keys, first)))
+			return i;
+		first = p->keys;
+	}
+	return seen->plains;
+}
+
+static enum prt_boot_outcome look_plain(struct prt_boot *b, const struct prt_boot_rules *r, struct msp_span key,
+					const struct prt_boot_seen *seen, struct msp_wall now, struct msp_why *why)
+{
+	size_t other = differing(seen, key);
+
+	if (other < seen->plains) {
+		(void)msp_fail(why, MSP_EBOGUS, "address %zu, vantage point %u shows something else", other + 1,
+			       seen->plain[other].vantage);
+		return missed(b, r, now);
+	}
+	for (size_t i = 0; i < seen->plains; i++) {
+		const struct prt_boot_plain *p = &seen->plain[i];
+
+		if (p->err == MSP_OK)
+			continue;
+		(void)msp_fail(why, p->err, "address %zu, vantage point %u: %s", i + 1, p->vantage,
+			       msp_err_text(p->err));
+		return again(b, r, now);
 	}
 	if (vantages(seen) < r->vantages) {
 		(void)msp_fail(why, MSP_ELIMIT, "%u vantage points, %u are wanted", vantages(seen), r->vantages);

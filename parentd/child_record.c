@@ -282,8 +282,9 @@ static void read_seen(struct msp_rd *rd, struct prt_child *c)
 
 static void write_changes(const struct prt_child *c, struct msp_wall now, struct msp_buf *out)
 {
+	/* The newest one stays however old it is: a cool-down may be longer than a day. */
 	for (size_t i = 0; i < c->change_count; i++)
-		if (c->changes[i].s + DAY_S > now.s)
+		if (c->changes[i].s + DAY_S > now.s || i + 1 == c->change_count)
 			prt_pack_time(out, c->changes[i]);
 }
 

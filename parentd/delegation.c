@@ -360,7 +360,7 @@ static bool begins_with(const uint8_t *oct, const uint8_t *prefix, unsigned bits
 	return memcmp(oct, prefix, bits / 8) == 0 && (rest == 0 || ((oct[bits / 8] ^ prefix[bits / 8]) & mask) == 0);
 }
 
-static bool is_usable(struct msp_span oct, bool private_too)
+bool prt_address_is_usable(struct msp_span oct, bool private_too)
 {
 	for (size_t i = 0; i < sizeof(unusable) / sizeof(unusable[0]); i++)
 		if (unusable[i].len == oct.len && !(private_too && unusable[i].is_private) &&
@@ -421,7 +421,7 @@ static enum msp_err check_glue(const struct prt_delegation *d, const struct msp_
 	if (!is_server(d, &set->owner))
 		return msp_fail(why, MSP_EVALUE, "%s has an address, but is no NS", MSP_NAME(&set->owner));
 	for (size_t i = 0; i < set->count; i++)
-		if (!is_usable(set->rdata[i], rules->private_addresses))
+		if (!prt_address_is_usable(set->rdata[i], rules->private_addresses))
 			return msp_fail(why, MSP_EVALUE, "address of %s leads nowhere", MSP_NAME(&set->owner));
 	return MSP_OK;
 }

@@ -74,11 +74,15 @@ struct prt_shape_rules {
 };
 /** 2 to 13 servers, 8 DS, digests 2 and 4 (RFC 8624 3.3), algorithms 8, 10, 13, 14, 15, 16 (RFC 8624 3.1). */
 extern const struct prt_shape_rules prt_shape_rules_default;
+/** Whether a server can be there: 4 or 16 octets of its address. @param private_too as in the rules */
+bool prt_address_is_usable(struct msp_span oct, bool private_too);
 /**
  * Every rule that can be checked by looking at the records alone: counts, host names, glue for the in-bailiwick servers
  * and for them alone, usable addresses, DS digests. MSP_EVALUE with the first reason.
  */
 MSP_CHECKED enum msp_err prt_delegation_check(const struct prt_delegation *d, const struct prt_shape_rules *rules,
 					      struct msp_why *why);
+/** An address (4 or 16 octets) where a name server can be; `private_too`: also where the Internet does not lead. */
+bool prt_address_is_usable(struct msp_span octets, bool private_too);
 
 #endif

@@ -131,6 +131,7 @@ enum msp_err prt_desk_checked(const struct prt_rules *r, struct prt_child *c, co
 		return check_again(&k, "other servers were looked at than those of this change");
 	}
 	prt_check_delegation(e, &p->wanted, &r->check, now, &f);
+	prt_check_unseen(e, &c->registered, &p->wanted, &f);
 	ede = prt_desk_findings(&f, why, sizeof(why));
 	if (f.fatal > 0 && f.fatal == f.passing)
 		return check_again(&k, why);

@@ -129,6 +129,9 @@ enum prt_key_verb { PRT_KEY_APPROVE, PRT_KEY_REJECT, PRT_KEY_FORGET };
 MSP_CHECKED enum msp_err prt_desk_key(const struct prt_rules *r, struct prt_child *c, enum prt_key_verb verb,
 				      const uint8_t print[PRT_HASH_LEN], const struct prt_asker *asker,
 				      struct msp_wall now, struct prt_outcome *out);
+/** SHA-256 of the change that waits, by which people name what they have seen: a newer one may have taken its place
+ * since. MSP_ENOTFOUND: nothing waits. */
+MSP_CHECKED enum msp_err prt_pending_print(const struct prt_child *c, uint8_t print[PRT_HASH_LEN]);
 /** Approve or reject what waits for an operator. Approved changes are checked all the same unless `force`. */
 MSP_CHECKED enum msp_err prt_desk_pending(const struct prt_rules *r, struct prt_child *c, bool approve, bool force,
 					  const struct prt_asker *asker, struct msp_wall now, struct prt_outcome *out);

@@ -189,9 +189,13 @@ enum msp_err prt_desk_looked(const struct prt_rules *r, struct prt_child *c, str
 		prt_desk_arrange_looks(&k, 0);
 		return MSP_OK;
 	}
+	out->is_changed = true;
+	if ((c->flags & PRT_CHILD_LOCKED) != 0) { /* what may not be uploaded does not become trusted either */
+		b->next.s = now.s + (int64_t)r->boot.retry_s;
+		return MSP_OK;
+	}
 	before = c->keys;
 	by.key_tag = msp_key_tag(key);
-	out->is_changed = true;
 	switch (prt_boot_look(b, &rules, key, seen, now, &why)) {
 	case PRT_BOOT_AGAIN:
 		break;

@@ -2,6 +2,8 @@
 /* What operators say: msctl parent approve, reject, lock, unlock, rollback, policy test. */
 #include "desk_priv.h"
 
+#include <msproto/auth/digest.h>
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -69,6 +71,23 @@ enum msp_err prt_desk_key(const struct prt_rules *r, struct prt_child *c, enum p
 
 /* --- changes --------------------------------------------------------------------------------------------------------
  */
+
+enum msp_err prt_pending_print(const struct prt_child *c, uint8_t print[PRT_HASH_LEN])
+{
+	struct msp_buf octets;
+	struct msp_span all;
+	enum msp_err err;
+
+	if (c->pending.wait == PRT_WAIT_NONE)
+		return MSP_ENOTFOUND;
+	msp_buf_init(&octets, 2 * PRT_AUDIT_OCTETS_MAX);
+	err = prt_delegation_write(&c->pending.wanted, &octets);
+	all = msp_buf_span(&octets);
+	if (err == MSP_OK)
+		err = msp_sha256(&all, 1, print);
+	msp_buf_fini(&octets);
+	return err;
+}
 
 static enum msp_err approve(const struct prt_desk *k, bool force, const struct prt_asker *asker)
 {

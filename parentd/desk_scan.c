@@ -145,7 +145,9 @@ static enum msp_err wait_for_servers(struct look *l, enum prt_source source, enu
 	/* Of a child that asks for nothing wherever it can be seen, a dead server is not our business (check 2). */
 	if (!shows_anything(l->e) && !is_notified(l->k)) {
 		result(l, source, "nothing seen; not all servers answer");
-		return MSP_OK;
+		/* what has to prove itself by being there was not there */
+		return l->k->c->pending.wait != PRT_WAIT_OPERATOR ? withdraw(l, source, "not seen again at all servers")
+								  : MSP_OK;
 	}
 	l->must_wait = true;
 	l->source = source;
@@ -252,6 +254,8 @@ static enum msp_err decide(struct look *l, struct prt_delegation *wanted, enum p
 		return put(l, PRT_WAIT_CONFIRM, wanted, source, (struct msp_wall){ k->now.s + left }, ruling.rule,
 			   "must be seen again");
 	case PRT_PROPOSE:
+		if (inception != 0) /* an operator approves it, or nobody: older data is not shown to him either */
+			k->c->scan.inception = inception;
 		return put(l, PRT_WAIT_OPERATOR, wanted, source, (struct msp_wall){ 0 }, ruling.rule,
 			   "an operator decides");
 	case PRT_ALLOW:

@@ -7,6 +7,8 @@
 #include <assert.h>
 #include <string.h>
 
+#define CLOCKS_S 60 /* by so much the clocks of several parentds on one store may differ */
+
 /* --- messages seen: PROTOCOL C.5 ------------------------------------------------------------------------------------
  */
 
@@ -20,10 +22,11 @@ static void forget_expired(struct prt_child *c, struct msp_wall now)
 	c->seen_count = kept;
 }
 
-/* What was refused changed nothing: it gives way to what would. */
-static bool make_room(struct prt_child *c)
+/* What was refused changed nothing: it gives way to what would. *is_crowded: that was needed. */
+static bool make_room(struct prt_child *c, bool *is_crowded)
 {
-	if (c->seen_count < PRT_SEEN_MAX)
+	*is_crowded = c->seen_count == PRT_SEEN_MAX;
+	if (!*is_crowded)
 		return true;
 	for (size_t i = 0; i < c->seen_count; i++) {
 		if (c->seen[i].rcode == MSP_RCODE_NOERROR)
@@ -46,7 +49,7 @@ static void remember(const struct prt_desk *k, const struct prt_update_in *in)
 	memcpy(s->digest, in->digest, sizeof(s->digest));
 	prt_seen_source(&in->asker.peer, s->source);
 	s->at = k->now;
-	s->until = in->until;
+	s->until.s = in->until.s + CLOCKS_S;
 	s->rcode = (uint16_t)no->rcode;
 	s->ede = no->has_ede ? no->ede : 0;
 	s->is_standard_ede = no->has_ede && no->is_standard;
@@ -151,7 +154,7 @@ static enum msp_err decide(const struct prt_desk *k, struct prt_delegation *want
 	if (prt_touches(&k->c->registered, wanted) == 0)
 		return take_back(k, by);
 	if (!prt_desk_may_displace(k->c, by->source)) {
-		(void)prt_refuse_std(no, MSP_EDE_BLOCKED, "one change at a time", "%s waits: %s", p->who, p->why);
+		(void)prt_refuse_std(no, MSP_EDE_BLOCKED, "one change at a time", "an operator's change waits");
 		return MSP_EREFUSED;
 	}
 	if (prt_delegation_check(wanted, &k->r->check.shape, &why) != MSP_OK) {
@@ -221,6 +224,12 @@ static enum msp_err run(const struct prt_desk *k, const struct prt_update_in *in
 		prt_key_refusal(key, in->msg->edns.present, no);
 		return MSP_EREFUSED;
 	}
+	/* Anybody can upload a key: what is trusted here, and what waits, is not for him to find out by trying. */
+	if (!is_trusted && in->msg->count[MSP_SEC_PREREQ] > 0) {
+		(void)prt_refuse_own(no, MSP_EDE_KEY_NOT_TRUSTED, "G.6: an upload has no prerequisites",
+				     "prerequisites are for trusted keys");
+		return MSP_EREFUSED;
+	}
 	err = prerequisites(k, in);
 	if (err != MSP_OK)
 		return err;
@@ -265,7 +274,7 @@ enum msp_err prt_desk_update(const struct prt_rules *r, struct prt_child *c, con
 {
 	const struct prt_desk k = { r, c, now, out };
 	struct prt_key *key = in->is_tsig ? NULL : prt_keyset_find(&c->keys, in->key);
-	bool is_trusted = in->is_tsig || (key != NULL && key->state == PRT_KEY_TRUSTED), counts = false;
+	bool is_trusted = in->is_tsig || (key != NULL && key->state == PRT_KEY_TRUSTED), counts = false, is_crowded;
 	enum msp_err err = MSP_OK;
 
 	assert(in->asker.source == (in->is_tsig ? PRT_SRC_TSIG : PRT_SRC_UPDATE));
@@ -273,8 +282,8 @@ enum msp_err prt_desk_update(const struct prt_rules *r, struct prt_child *c, con
 	forget_expired(c, now);
 	if (is_repeat(&k, in))
 		goto out;
-	/* Without room a message could come a second time; and so many refusals are not worth a record each either. */
-	if (!make_room(c)) {
+	/* Without room a message could come a second time. */
+	if (!make_room(c, &is_crowded)) {
 		(void)prt_refuse_std(&out->refusal, MSP_EDE_BLOCKED, "C.5: room for messages seen",
 				     "%d messages within the validity of their signatures", PRT_SEEN_MAX);
 		goto out;
@@ -282,8 +291,8 @@ enum msp_err prt_desk_update(const struct prt_rules *r, struct prt_child *c, con
 	err = run(&k, in, key, is_trusted, &counts);
 	if (err == MSP_OK && is_trusted)
 		tell_note(&k);
-	if (err == MSP_EREFUSED)
-		err = is_trusted && counts ? record_refusal(&k, &in->asker) : MSP_OK;
+	if (err == MSP_EREFUSED) /* so many refusals are not worth a record each, which would be kept for a year */
+		err = is_trusted && counts && !is_crowded ? record_refusal(&k, &in->asker) : MSP_OK;
 	if (err != MSP_OK || !counts)
 		goto out;
 	remember(&k, in);

@@ -110,12 +110,41 @@ static bool is_reached(const struct prt_server *s)
 /* --- signatures -----------------------------------------------------------------------------------------------------
  */
 
-static bool names(const struct msp_rrset *ds, const struct msp_name *child, struct msp_span key)
+/* digest: by a DS with this digest type; 0 = with any. */
+static bool names_by(const struct msp_rrset *ds, uint8_t digest, const struct msp_name *child, struct msp_span key)
 {
+	struct msp_ds parsed;
+
 	for (size_t i = 0; ds != NULL && i < ds->count; i++)
-		if (msp_ds_matches(child, ds->rdata[i], key))
+		if (msp_ds_matches(child, ds->rdata[i], key) &&
+		    (digest == 0 || (msp_ds_parse(ds->rdata[i], &parsed) == MSP_OK && parsed.digest_type == digest)))
 			return true;
 	return false;
+}
+
+static bool names(const struct msp_rrset *ds, const struct msp_name *child, struct msp_span key)
+{
+	return names_by(ds, 0, child, key);
+}
+
+/* RFC 5011 2.1: a revoked key begins no chain of trust. */
+static bool is_revoked(struct msp_span key)
+{
+	return key.len >= 2 && (key.ptr[1] & 0x80) != 0;
+}
+
+/* Several validators look only at the DS with the strongest digest of the RRset, as RFC 4509 3 has it for SHA-1. */
+static uint8_t strongest_digest(const struct msp_rrset *ds)
+{
+	struct msp_ds parsed;
+	uint8_t best = 0;
+
+	for (size_t i = 0; i < ds->count; i++)
+		if (msp_ds_parse(ds->rdata[i], &parsed) == MSP_OK &&
+		    (parsed.digest_type == MSP_DIGEST_SHA256 || parsed.digest_type == MSP_DIGEST_SHA384) &&
+		    parsed.digest_type > best)
+			best = parsed.digest_type;
+	return best;
 }
 
 /* A child may serve any number of keys and signatures that share one tag: `tries` bounds what they cost. */
@@ -123,32 +152,41 @@ static bool signs(const struct prt_answer *a, const struct msp_name *child, stru
 		  unsigned *tries, uint32_t *inception)
 {
 	struct msp_rrsig sig;
+	enum msp_err err;
 
 	for (size_t i = 0; a->sigs != NULL && i<a->sigs->count && * tries> 0; i++) {
-		enum msp_err err = msp_rrsig_verify(a->set, a->sigs->rdata[i], child, key, now);
-
+		/* Made from a wildcard: that there is no such name itself would have to be proved (RFC 4035 5.3.4). */
+		if (msp_rrsig_parse(a->sigs->rdata[i], &sig) != MSP_OK || sig.labels != msp_name_labels(&a->set->owner))
+			continue;
+		err = msp_rrsig_verify(a->set, a->sigs->rdata[i], child, key, now);
 		*tries -= err == MSP_OK || err == MSP_ESIG;
 		if (err != MSP_OK)
 			continue;
-		if (inception != NULL && msp_rrsig_parse(a->sigs->rdata[i], &sig) == MSP_OK &&
-		    (*inception == 0 || msp_serial_gt(sig.inception, *inception)))
+		if (inception != NULL && (*inception == 0 || msp_serial_gt(sig.inception, *inception)))
 			*inception = sig.inception;
 		return true;
 	}
 	return false;
 }
 
-/* Some DS names a key of the server's DNSKEY RRset that signs that RRset. */
-static bool has_chain(const struct prt_server *s, const struct msp_name *child, const struct msp_rrset *ds,
-		      struct msp_wall now)
+/* Some DS (with this digest type, 0 = any) names a key of the server's DNSKEY RRset that signs that RRset. */
+static bool has_chain_by(const struct prt_server *s, const struct msp_name *child, const struct msp_rrset *ds,
+			 uint8_t digest, struct msp_wall now)
 {
 	const struct prt_answer *keys = &s->answer[PRT_Q_DNSKEY];
 	unsigned tries = TRIES_MAX;
 
 	for (size_t i = 0; is_there(keys) && i < keys->set->count; i++)
-		if (names(ds, child, keys->set->rdata[i]) && signs(keys, child, keys->set->rdata[i], now, &tries, NULL))
+		if (!is_revoked(keys->set->rdata[i]) && names_by(ds, digest, child, keys->set->rdata[i]) &&
+		    signs(keys, child, keys->set->rdata[i], now, &tries, NULL))
 			return true;
 	return false;
+}
+
+static bool has_chain(const struct prt_server *s, const struct msp_name *child, const struct msp_rrset *ds,
+		      struct msp_wall now)
+{
+	return has_chain_by(s, child, ds, 0, now);
 }
 
 /* Signed by a key of the server's DNSKEY RRset; by one that a DS names when `ds` is given. */
@@ -159,7 +197,7 @@ static bool is_signed(const struct prt_server *s, const struct prt_answer *a, co
 	unsigned tries = TRIES_MAX;
 
 	for (size_t i = 0; is_there(keys) && i < keys->set->count; i++) {
-		if (ds != NULL && !names(ds, child, keys->set->rdata[i]))
+		if (is_revoked(keys->set->rdata[i]) || (ds != NULL && !names(ds, child, keys->set->rdata[i])))
 			continue;
 		if (signs(a, child, keys->set->rdata[i], now, &tries, inception))
 			return true;
@@ -187,6 +225,9 @@ static void check_server(const struct prt_server *s, const struct prt_delegation
 	if (ds != NULL && !has_chain(s, &d->child, ds, now))
 		find(out, is_silence(s->answer[PRT_Q_DNSKEY].err) ? PASSING : FATAL, MSP_EDE_CHAIN_WOULD_BREAK,
 		     "G.4 check 5", "no proposed DS names a key that signs the DNSKEY RRset of %s", where(s).s);
+	else if (ds != NULL && !has_chain_by(s, &d->child, ds, strongest_digest(ds), now))
+		find(out, FATAL, MSP_EDE_CHAIN_WOULD_BREAK, "G.4 check 5",
+		     "of the proposed DS only one with a weaker digest than others have is good at %s", where(s).s);
 }
 
 static bool is_asked(const struct prt_evidence *e, const struct msp_name *host)
@@ -210,6 +251,14 @@ static bool is_proposed(const struct prt_delegation *d, const struct msp_name *h
 	return false;
 }
 
+/* Addresses outside the child are anybody's to choose: our own network is nobody's to have looked at. */
+static bool leads_somewhere(const struct prt_server *s, const struct prt_check_rules *rules)
+{
+	return s->addr.family == MSP_FAMILY_NONE ||
+	       prt_address_is_usable(msp_span(s->addr.oct, s->addr.family == MSP_FAMILY_V4 ? 4 : 16),
+				     rules->shape.private_addresses);
+}
+
 static void check_servers(const struct prt_evidence *e, const struct prt_delegation *d,
 			  const struct prt_check_rules *rules, struct msp_wall now, struct prt_findings *out)
 {
@@ -221,7 +270,10 @@ static void check_servers(const struct prt_evidence *e, const struct prt_delegat
 		if (!is_proposed(d, &s->host))
 			continue; /* of the present delegation only */
 		wanted++;
-		if (is_reached(s)) {
+		if (!leads_somewhere(s, rules)) {
+			find(out, FATAL, MSP_EDE_DELEGATION_CHECK, "G.4: usable addresses",
+			     "%s: the address leads nowhere", where(s).s);
+		} else if (is_reached(s)) {
 			reached++;
 			check_server(s, d, rules, now, out);
 		} else {
@@ -251,6 +303,31 @@ void prt_check_delegation(const struct prt_evidence *e, const struct prt_delegat
 			     MSP_NAME(&host));
 	}
 	check_servers(e, proposed, rules, now, out);
+}
+
+static bool is_seen(const struct prt_evidence *e, const struct msp_name *host)
+{
+	for (size_t i = 0; i < e->count; i++)
+		if (msp_name_equal(&e->server[i].host, host) && is_reached(&e->server[i]))
+			return true;
+	return false;
+}
+
+void prt_check_unseen(const struct prt_evidence *e, const struct prt_delegation *present,
+		      const struct prt_delegation *proposed, struct prt_findings *out)
+{
+	unsigned losses = prt_delegation_losses(present, proposed);
+	const struct msp_rrset *ns = prt_delegation_ns(proposed);
+
+	if ((losses & PRT_LOSS_SOME_DS) == 0 || (losses & PRT_LOSS_LAST_DS) != 0)
+		return;
+	for (size_t i = 0; ns != NULL && i < ns->count; i++) {
+		struct msp_name host;
+
+		if (msp_rdata_name_parse(ns->rdata[i], &host) == MSP_OK && !is_seen(e, &host))
+			find(out, PASSING, MSP_EDE_CHAIN_WOULD_BREAK, "G.4 check 5",
+			     "%s is out of reach: it may need a DS that would go", MSP_NAME(&host));
+	}
 }
 
 /* --- CDS and CDNSKEY ------------------------------------------------------------------------------------------------
@@ -296,10 +373,11 @@ static bool holds_sentinel(const struct prt_answer *a, bool (*is)(struct msp_spa
 }
 
 /* RFC 7344 4: where both exist they are about the same keys. */
-static bool same_keys(const struct prt_answer *cds, const struct prt_answer *cdnskey, const struct msp_name *child)
+static bool same_keys(const struct prt_answer *cds, const struct prt_answer *cdnskey, const struct msp_name *child,
+		      const struct prt_check_rules *rules)
 {
 	for (size_t i = 0; i < cds->set->count; i++) {
-		bool found = false;
+		bool found = !is_known_digest(rules, cds->set->rdata[i]); /* PROTOCOL A.5: ignored */
 
 		for (size_t k = 0; k < cdnskey->set->count; k++)
 			found = found || msp_ds_matches(child, cds->set->rdata[i], cdnskey->set->rdata[k]);
@@ -382,7 +460,7 @@ static enum msp_err read_wish(const struct prt_server *s, const struct prt_deleg
 		w->is_delete = is_sentinel(cds, cdnskey);
 		return MSP_OK;
 	}
-	if (is_there(cds) && is_there(cdnskey) && !same_keys(cds, cdnskey, &present->child)) {
+	if (is_there(cds) && is_there(cdnskey) && !same_keys(cds, cdnskey, &present->child, rules)) {
 		find(why, FATAL, MSP_EDE_CDS_INCONSISTENT, "G.4 check 3",
 		     "%s: CDS and CDNSKEY are about different keys", where(s).s);
 		*ask = PRT_ASK_WAIT;
@@ -397,6 +475,12 @@ static enum msp_err read_wish(const struct prt_server *s, const struct prt_deleg
 		*ask = PRT_ASK_REFUSED;
 		err = MSP_OK;
 	}
+	/* The first DS is believed for other reasons; how old the signatures are has to be known afterwards (check 4)
+	 */
+	if (err == MSP_OK && ds == NULL && is_there(cds))
+		(void)is_signed(s, cds, &present->child, w->ds, now, &w->inception);
+	if (err == MSP_OK && ds == NULL && is_there(cdnskey))
+		(void)is_signed(s, cdnskey, &present->child, w->ds, now, &w->inception);
 	return err;
 }
 
@@ -448,13 +532,14 @@ static enum msp_err common_wish(const struct prt_evidence *e, const struct prt_d
 }
 
 /* What may be asked for, once the servers have been looked at: WAIT when nothing but silence speaks against it. */
-static enum prt_ask checked(const struct prt_evidence *e, const struct prt_delegation *d,
-			    const struct prt_check_rules *rules, struct msp_wall now, enum prt_ask ask,
-			    struct prt_findings *why)
+static enum prt_ask checked(const struct prt_evidence *e, const struct prt_delegation *present,
+			    const struct prt_delegation *d, const struct prt_check_rules *rules, struct msp_wall now,
+			    enum prt_ask ask, struct prt_findings *why)
 {
 	size_t fatal = why->fatal, passing = why->passing;
 
 	prt_check_delegation(e, d, rules, now, why);
+	prt_check_unseen(e, present, d, why);
 	fatal = why->fatal - fatal;
 	passing = why->passing - passing;
 	if (fatal == 0)
@@ -475,7 +560,7 @@ static enum msp_err propose(const struct prt_evidence *e, const struct prt_deleg
 	if (err == MSP_OK && prt_delegation_equal(out, present))
 		*ask = PRT_ASK_NOTHING;
 	else if (err == MSP_OK)
-		*ask = checked(e, out, rules, now, *ask, why);
+		*ask = checked(e, present, out, rules, now, *ask, why);
 	if (err == MSP_ELIMIT)
 		*ask = PRT_ASK_REFUSED;
 	if (err != MSP_OK || (*ask != PRT_ASK_CHANGE && *ask != PRT_ASK_DELETE))
@@ -738,7 +823,7 @@ enum msp_err prt_ask_csync(const struct prt_evidence *e, const struct prt_delega
 		err = MSP_OK;
 	}
 	if (err == MSP_OK && *ask == PRT_ASK_NOTHING && !prt_delegation_equal(out, present))
-		*ask = checked(e, out, rules, now,
+		*ask = checked(e, present, out, rules, now,
 			       (c.flags & MSP_CSYNC_IMMEDIATE) != 0 ? PRT_ASK_CHANGE : PRT_ASK_HUMAN, why);
 	if (err != MSP_OK || (*ask != PRT_ASK_CHANGE && *ask != PRT_ASK_HUMAN))
 		prt_delegation_clear(out);

@@ -82,6 +82,13 @@ struct prt_check_rules {
 void prt_check_delegation(const struct prt_evidence *e, const struct prt_delegation *proposed,
 			  const struct prt_check_rules *rules, struct msp_wall now, struct prt_findings *out);
 
+/**
+ * With min_servers some may be out of reach; but while DS go, each name server has to be seen: the one that is silent
+ * may sign with the key of just that DS. Not for the deletion of all DS, after which nobody validates.
+ */
+void prt_check_unseen(const struct prt_evidence *e, const struct prt_delegation *present,
+		      const struct prt_delegation *proposed, struct prt_findings *out);
+
 enum prt_ask {
 	PRT_ASK_NOTHING, /* nothing is asked for that is not there already */
 	PRT_ASK_CHANGE,

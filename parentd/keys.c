@@ -121,17 +121,22 @@ struct prt_key *prt_keyset_find(struct prt_keyset *k, struct msp_span rdata)
 	return NULL;
 }
 
+static bool has_tag(const struct prt_key *key, uint16_t tag, uint8_t algorithm)
+{
+	return key->rdata_len > 3 && key->rdata[3] == algorithm && msp_key_tag(prt_key_rdata(key)) == tag;
+}
+
 size_t prt_keyset_by_tag(const struct prt_keyset *k, uint16_t tag, uint8_t algorithm,
 			 const struct prt_key *out[PRT_KEYS_MAX])
 {
+	static const enum prt_key_state order[] = { PRT_KEY_TRUSTED, PRT_KEY_KNOWN, PRT_KEY_MANUAL, PRT_KEY_FAILED,
+						    PRT_KEY_DISTRUSTED };
 	size_t n = 0;
 
-	for (size_t i = 0; i < k->count; i++) {
-		const struct prt_key *key = &k->key[i];
-
-		if (key->rdata_len > 3 && key->rdata[3] == algorithm && msp_key_tag(prt_key_rdata(key)) == tag)
-			out[n++] = key;
-	}
+	for (size_t o = 0; o < sizeof(order) / sizeof(order[0]); o++)
+		for (size_t i = 0; i < k->count; i++)
+			if (k->key[i].state == order[o] && has_tag(&k->key[i], tag, algorithm))
+				out[n++] = &k->key[i];
 	return n;
 }
 
@@ -367,6 +372,9 @@ static bool read_upload(const struct msp_msg *m, struct msp_span signer, struct 
 	while (msp_msg_next(&it, &rr)) {
 		if (msp_upd_classify(&rr, &kind, NULL) != MSP_OK)
 			return prt_refuse(no, MSP_RCODE_FORMERR, rule, "malformed update record");
+		if (kind == MSP_UPD_DEL_RR) /* it may not mean the keys of all others by naming one */
+			return prt_refuse_own(no, MSP_EDE_KEY_NOT_TRUSTED, rule,
+					      "a key that is not trusted deletes a single one");
 		if (kind != MSP_UPD_ADD)
 			u->deletes = true;
 		else if (!msp_span_equal(rr.rdata, signer))
@@ -427,6 +435,35 @@ static bool has_room(struct prt_keyset *k)
 	return k->count < PRT_KEYS_MAX;
 }
 
+/* How much a key that has the tag of a new one is worth: 0, it stays. On the word of a trusted key what only waits
+ * goes, too. */
+static unsigned cheapness(const struct prt_key *key, bool is_vouched_for)
+{
+	if (key->state == PRT_KEY_FAILED)
+		return 3;
+	if (key->state == PRT_KEY_KNOWN && key->attempts > 0)
+		return 2;
+	return is_vouched_for && (key->state == PRT_KEY_KNOWN || key->state == PRT_KEY_MANUAL);
+}
+
+/* PROTOCOL C.3 step 7: what is held with one tag can be tried for one signature. Keys that nobody vouches for, and that
+ * were made to have this tag, give way. */
+static bool has_room_for_tag(struct prt_keyset *k, struct msp_span rdata, bool is_vouched_for)
+{
+	const struct prt_key *same[PRT_KEYS_MAX];
+	size_t count = prt_keyset_by_tag(k, msp_key_tag(rdata), rdata.ptr[3], same), cheapest = 0;
+
+	if (count < PRT_SAME_TAG_MAX)
+		return true;
+	for (size_t i = 1; i < count; i++)
+		if (cheapness(same[i], is_vouched_for) > cheapness(same[cheapest], is_vouched_for))
+			cheapest = i;
+	if (cheapness(same[cheapest], is_vouched_for) == 0)
+		return false;
+	remove_key(k, &k->key[same[cheapest] - k->key]);
+	return true;
+}
+
 static bool has_place(struct prt_keyset *k)
 {
 	struct prt_key *missed = oldest_missed(k, PRT_KEY_KNOWN);
@@ -453,6 +490,8 @@ static bool accept_upload(struct prt_keyset *k, const struct upload *u, struct m
 		return prt_refuse_std(no, MSP_EDE_BLOCKED, rule, "%d keys of this child wait already", PRT_PENDING_MAX);
 	if (key == NULL && !has_room(k))
 		return prt_refuse_std(no, MSP_EDE_BLOCKED, rule, "%d keys of this child are held", PRT_KEYS_MAX);
+	if (key == NULL && !has_room_for_tag(k, u->key, false))
+		return prt_refuse_std(no, MSP_EDE_BLOCKED, rule, "%d keys with this tag are held", PRT_SAME_TAG_MAX);
 	if (differs && !take_bootstrap(k, now))
 		return prt_refuse_std(no, MSP_EDE_BLOCKED, rule, "%d uploads within an hour", PRT_BOOTSTRAPS_PER_H);
 	key = prt_keyset_find(k, u->key); /* others may have gone */
@@ -483,6 +522,9 @@ static enum msp_err add_key(struct prt_keyset *k, struct msp_span rdata, const s
 	if (key == NULL && !has_room(k))
 		return to_error(
 			prt_refuse_std(no, MSP_EDE_BLOCKED, rule, "%d keys of this child are held", PRT_KEYS_MAX));
+	if (key == NULL && !has_room_for_tag(k, rdata, true))
+		return to_error(
+			prt_refuse_std(no, MSP_EDE_BLOCKED, rule, "%d keys with this tag are held", PRT_SAME_TAG_MAX));
 	if (key == NULL)
 		key = append(k, rdata);
 	key->replaces = false;

@@ -18,6 +18,7 @@
 
 #define PRT_KEYS_MAX         16 /* of one child, all states */
 #define PRT_PENDING_MAX      4  /* KNOWN and MANUAL */
+#define PRT_SAME_TAG_MAX     4 /* with one tag and algorithm: no more are tried for a signature (PROTOCOL C.3 step 7) */
 #define PRT_BOOTSTRAPS_PER_H 3
 #define PRT_ATTEMPTS_MAX     3
 #define PRT_FAILED_KEEP_S    (30 * 86400)
@@ -84,7 +85,8 @@ static inline struct msp_span prt_key_rdata(const struct prt_key *key)
 {
 	return msp_span(key->rdata, key->rdata_len);
 }
-/** Candidates for a signature, at most PRT_KEYS_MAX; several may share tag and algorithm. */
+/** Candidates for a signature, at most PRT_KEYS_MAX; several may share tag and algorithm. Trusted ones come first:
+ * anybody can make and upload keys with the tag of another one. */
 size_t prt_keyset_by_tag(const struct prt_keyset *k, uint16_t tag, uint8_t algorithm,
 			 const struct prt_key *out[PRT_KEYS_MAX]);
 size_t prt_keyset_count(const struct prt_keyset *k, enum prt_key_state state);

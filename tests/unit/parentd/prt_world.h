@@ -35,12 +35,12 @@ struct world {
 /* --- signing --------------------------------------------------------------------------------------------------------
  */
 
-static inline struct msp_rrset *sign_at(const struct msp_rrset *set, const struct msp_key *key,
-					const struct msp_name *zone, uint32_t inception)
+static inline struct msp_rrset *sign_labels(const struct msp_rrset *set, const struct msp_key *key,
+					    const struct msp_name *zone, uint32_t inception, unsigned labels)
 {
 	struct msp_rrsig sig = { .covered = set->type,
 				 .algorithm = msp_key_alg(key),
-				 .labels = (uint8_t)msp_name_labels(&set->owner),
+				 .labels = (uint8_t)labels,
 				 .original_ttl = set->ttl,
 				 .expiration = inception + 2 * 86400,
 				 .inception = inception,
@@ -80,6 +80,12 @@ static inline struct msp_rrset *sign_at(const struct msp_rrset *set, const struc
 	T_OK(msp_rrset_add(out, msp_wr_span(&wr)));
 	msp_buf_fini(&data);
 	return out;
+}
+
+static inline struct msp_rrset *sign_at(const struct msp_rrset *set, const struct msp_key *key,
+					const struct msp_name *zone, uint32_t inception)
+{
+	return sign_labels(set, key, zone, inception, msp_name_labels(&set->owner));
 }
 
 static inline void put_answer(struct world *w, struct prt_answer *a, struct msp_rrset *set, unsigned key)

@@ -201,6 +201,31 @@ static void silence_is_no_difference_and_no_agreement(void **state)
 	end(f);
 }
 
+/* Who can keep one server silent does not hide by it what another one shows. */
+static void a_difference_counts_beside_silence(void **state)
+{
+	struct fixture *f = begin(false, 2, 1u << PRT_METHOD_NS);
+
+	(void)state;
+	f->signal[0].verdict = MSP_LOOKUP_TIMEOUT;
+	assert_int_equal(look(f, 0), PRT_BOOT_AGAIN);
+	f->signal[2].keys = f->other;
+	assert_int_equal(look(f, 0), PRT_BOOT_MISSED);
+	end(f);
+	f = begin(false, 0, 1u << PRT_METHOD_UNSIGNED);
+	assert_int_equal(look(f, 0), PRT_BOOT_AGAIN);
+	assert_int_equal(f->boot.rounds, 1);
+	f->plain[0].err = MSP_ETIMEOUT;
+	assert_int_equal(look(f, 600), PRT_BOOT_AGAIN);
+	assert_int_equal(f->boot.rounds, 1);
+	f->plain[5].keys = f->other;
+	assert_int_equal(look(f, 1200), PRT_BOOT_MISSED);
+	assert_int_equal(f->boot.rounds, 0);
+	f->plain[5].keys = f->key; /* the key, but not the same set as the others */
+	assert_int_equal(look(f, 1800), PRT_BOOT_MISSED);
+	end(f);
+}
+
 static void a_clock_that_jumps_makes_no_day_of_an_hour(void **state)
 {
 	struct fixture *f = begin(false, 0, ALL);
@@ -244,6 +269,7 @@ int main(void)
 		cmocka_unit_test(silence_is_no_difference_and_no_agreement),
 		cmocka_unit_test(a_clock_that_jumps_makes_no_day_of_an_hour),
 		cmocka_unit_test(progress_survives_being_stored),
+		cmocka_unit_test(a_difference_counts_beside_silence),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

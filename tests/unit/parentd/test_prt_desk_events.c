@@ -522,6 +522,27 @@ static void an_operator_sets_what_works(void **state)
 	desk_end(&d);
 }
 
+/* He approves what he has seen, not what has taken its place since. */
+static void each_change_that_waits_has_a_print_of_its_own(void **state)
+{
+	struct desk d = desk_begin();
+	uint8_t first[PRT_HASH_LEN], second[PRT_HASH_LEN], again[PRT_HASH_LEN];
+
+	(void)state;
+	T_ERR(prt_pending_print(&d.c, first), MSP_ENOTFOUND);
+	d.r.policy.propose = true;
+	assert_int_equal(desk_update(&d, SET_DS(DS_2), KEY_A), MSP_RCODE_NOERROR);
+	assert_int_equal(d.c.pending.wait, PRT_WAIT_OPERATOR);
+	T_OK(prt_pending_print(&d.c, first));
+	desk_restart(&d);
+	T_OK(prt_pending_print(&d.c, again));
+	assert_memory_equal(first, again, sizeof(first));
+	assert_int_equal(desk_update(&d, NS_3, KEY_A), MSP_RCODE_NOERROR);
+	T_OK(prt_pending_print(&d.c, second));
+	assert_memory_not_equal(first, second, sizeof(first));
+	desk_end(&d);
+}
+
 static void an_update_does_not_displace_what_an_operator_has_set(void **state)
 {
 	struct desk d = desk_begin();
@@ -674,6 +695,7 @@ int main(void)
 		cmocka_unit_test(locks_are_set_and_taken_off_once),
 		cmocka_unit_test(a_trial_says_what_would_happen_and_changes_nothing),
 		cmocka_unit_test(a_change_that_took_too_long_is_withdrawn_and_a_retransmission_hears_it),
+		cmocka_unit_test(each_change_that_waits_has_a_print_of_its_own),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

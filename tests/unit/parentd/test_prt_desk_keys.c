@@ -82,6 +82,41 @@ static void a_child_without_ds_is_vouched_for_by_its_name_servers(void **state)
 	desk_end(&d);
 }
 
+static void no_key_becomes_trusted_while_the_child_is_locked(void **state)
+{
+	struct desk d = fresh(true);
+
+	(void)state;
+	desk_trust(&d, KEY_A);
+	assert_int_equal(desk_update(&d, DEL_KEYS ADD_KEY(KEY_B), KEY_B), MSP_RCODE_NOERROR);
+	d.c.flags |= PRT_CHILD_LOCKED;
+	look_apex(&d, KEY_B, KEY_B, MSP_LOOKUP_SECURE);
+	assert_int_equal(desk_state(&d, KEY_B), PRT_KEY_KNOWN);
+	assert_int_equal(desk_state(&d, KEY_A), PRT_KEY_TRUSTED);
+	assert_int_equal(d.o.entries, 0);
+	assert_true(d.c.boot[1].next.s > d.now.s);
+	d.c.flags &= ~PRT_CHILD_LOCKED;
+	look_apex(&d, KEY_B, KEY_B, MSP_LOOKUP_SECURE);
+	assert_int_equal(desk_state(&d, KEY_B), PRT_KEY_TRUSTED);
+	assert_int_equal(desk_state(&d, KEY_A), PRT_KEY_ABSENT);
+	desk_end(&d);
+}
+
+static void whoever_uploads_learns_nothing_by_prerequisites(void **state)
+{
+	struct desk d = fresh(true);
+
+	(void)state;
+	desk_trust(&d, KEY_A);
+	assert_int_equal(desk_update(&d, SET_DS(DS_2), KEY_A), MSP_RCODE_NOERROR); /* waits: not public */
+	assert_int_equal(desk_update(&d, "eq " C " 0 DS " DS_2 "\n" ADD_KEY(KEY_B), KEY_B), MSP_RCODE_REFUSED);
+	assert_int_equal(desk_update(&d, "eq " C " 0 DS " DS_1 "\n" ADD_KEY(KEY_B), KEY_B), MSP_RCODE_REFUSED);
+	assert_int_equal(desk_update(&d, "eq " C " 0 KEY " KEY_A "\n" ADD_KEY(KEY_B), KEY_B), MSP_RCODE_REFUSED);
+	assert_true(desk_is_own(&d, MSP_EDE_KEY_NOT_TRUSTED));
+	assert_int_equal(d.c.keys.count, 1);
+	desk_end(&d);
+}
+
 static void without_an_automatic_method_an_operator_must_say_so(void **state)
 {
 	struct desk d = fresh(true);
@@ -446,6 +481,8 @@ int main(void)
 		cmocka_unit_test(every_key_state_is_told),
 		cmocka_unit_test(operators_decide_by_the_fingerprint),
 		cmocka_unit_test(an_approved_key_replaces_what_its_upload_replaces),
+		cmocka_unit_test(no_key_becomes_trusted_while_the_child_is_locked),
+		cmocka_unit_test(whoever_uploads_learns_nothing_by_prerequisites),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -528,6 +528,74 @@ static void any_difference_begins_the_delay_anew(void **state)
 	leave(&s);
 }
 
+static void what_is_not_there_in_between_begins_the_delay_anew(void **state)
+{
+	struct scene s = scene();
+
+	(void)state;
+	s.d.r.dsboot = PRT_DSBOOT_DELAY;
+	s.d.r.dsboot_delay_s = 3 * 3600;
+	without_ds(&s);
+	cds_of(&s, both, 2);
+	scan(&s);
+	assert_int_equal(s.d.c.pending.wait, PRT_WAIT_CONFIRM);
+	/* it is gone, and who made it seem to be there keeps one server from saying so */
+	serve_all(&s.w, PRT_Q_CDS, NULL);
+	s.w.e.server[1].answer[PRT_Q_CDS].err = MSP_ETIMEOUT;
+	s.d.now.s += 3600;
+	scan(&s);
+	assert_int_equal(s.d.c.pending.wait, PRT_WAIT_NONE);
+	cds_of(&s, both, 2);
+	s.d.now.s += 2 * 3600;
+	scan(&s);
+	assert_null(prt_delegation_ds(&s.d.c.registered));
+	leave(&s);
+}
+
+/* The child was insecure for a while: what it said to become so is not to be said again by others. */
+static void an_old_sentinel_does_nothing_after_the_first_ds(void **state)
+{
+	struct scene s = scene();
+	struct msp_rrset *cds = ds_set(&s.w, MSP_TYPE_CDS, both, 2);
+	struct prt_dsboot_seen seen = { .ns = t_name("ns.other.test."), .verdict = MSP_LOOKUP_SECURE, .cds = cds };
+
+	(void)state;
+	without_ds(&s);
+	cds_of(&s, both, 2);
+	scan_seen(&s, &seen, 1);
+	assert_true(has_ds_of(&s, both, 2));
+	assert_int_equal(s.d.c.scan.inception, INCEPTION);
+	sentinel(&s);
+	for (size_t i = 0; i < 2; i++) {
+		struct prt_answer *a = &s.w.e.server[i].answer[PRT_Q_CDS];
+
+		msp_rrset_free(&a->sigs);
+		a->sigs = sign_at(a->set, s.w.key[i == 0 ? A : B], &s.w.child, INCEPTION - 3600);
+	}
+	for (unsigned i = 0; i < 3; i++) {
+		scan(&s);
+		s.d.now.s += 600;
+	}
+	assert_true(has_ds_of(&s, both, 2));
+	assert_int_equal(s.d.c.pending.wait, PRT_WAIT_NONE);
+	msp_rrset_free(&cds);
+	leave(&s);
+}
+
+/* Where an operator decides the desk accepts on his word, which has no signature. */
+static void older_data_than_an_operator_was_shown_is_not_shown_to_him(void **state)
+{
+	struct scene s = scene();
+
+	(void)state;
+	s.d.r.policy.propose = true;
+	cds_of(&s, all_three, 3);
+	scan(&s);
+	assert_int_equal(s.d.c.pending.wait, PRT_WAIT_OPERATOR);
+	assert_int_equal(s.d.c.scan.inception, INCEPTION);
+	leave(&s);
+}
+
 static void the_first_ds_is_not_taken_where_that_is_closed(void **state)
 {
 	struct scene s = scene();
@@ -739,6 +807,9 @@ int main(void)
 		cmocka_unit_test(ds_comes_first_and_csync_has_its_turn_after_it),
 		cmocka_unit_test(a_child_is_looked_at_once_a_minute_and_ten_times_an_hour),
 		cmocka_unit_test(who_notifies_is_swept_less_often),
+		cmocka_unit_test(what_is_not_there_in_between_begins_the_delay_anew),
+		cmocka_unit_test(an_old_sentinel_does_nothing_after_the_first_ds),
+		cmocka_unit_test(older_data_than_an_operator_was_shown_is_not_shown_to_him),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -387,7 +387,7 @@ static void what_cannot_be_remembered_is_not_done(void **state)
 	assert_true(desk_is_std(&d, MSP_EDE_BLOCKED));
 	assert_int_equal(d.c.pending.wait, PRT_WAIT_NONE);
 	assert_int_equal(d.o.entries, 0);
-	d.now.s += 311; /* their signatures are over */
+	d.now.s += 311 + 60; /* their signatures are over, by any clock */
 	assert_int_equal(desk_update(&d, SET_DS(DS_2), KEY_A), MSP_RCODE_NOERROR);
 	assert_int_equal(d.c.seen_count, 1);
 	desk_end(&d);
@@ -402,6 +402,54 @@ static void refusals_give_way_to_what_changes_something(void **state)
 		assert_int_equal(desk_update(&d, "del " C " NS\n", KEY_A), MSP_RCODE_REFUSED);
 	assert_int_equal(d.c.seen_count, PRT_SEEN_MAX);
 	assert_int_equal(desk_update(&d, SET_DS(DS_2), KEY_A), MSP_RCODE_NOERROR);
+	desk_end(&d);
+}
+
+/* Each record is kept for a year. */
+static void who_is_refused_all_the_time_does_not_fill_the_trail(void **state)
+{
+	struct desk d = desk_begin();
+	size_t entries = 0;
+
+	(void)state;
+	for (unsigned i = 0; i < 4 * PRT_SEEN_MAX; i++) {
+		assert_int_equal(desk_update(&d, "del " C " NS\n", KEY_A), MSP_RCODE_REFUSED);
+		entries += d.o.entries;
+		d.now.s++;
+	}
+	assert_int_equal(entries, PRT_SEEN_MAX);
+	d.now.s += 600;
+	assert_int_equal(desk_update(&d, "del " C " NS\n", KEY_A), MSP_RCODE_REFUSED);
+	assert_int_equal(d.o.entries, 1);
+	desk_end(&d);
+}
+
+static void a_message_counts_once_even_where_the_clock_is_a_little_slow(void **state)
+{
+	struct desk d = desk_begin();
+
+	(void)state;
+	assert_int_equal(desk_update(&d, SET_DS(DS_1), KEY_A), MSP_RCODE_NOERROR);
+	d.now.s += 340; /* its signature was good until 310: here */
+	assert_int_equal(desk_update(&d, SET_DS(DS_1), KEY_A), MSP_RCODE_NOERROR);
+	d.now.s -= 35; /* but not there: another process on the same books */
+	assert_int_equal(desk_send(&d, SET_DS(DS_1), KEY_A, 1), MSP_RCODE_NOTAUTH);
+	desk_end(&d);
+}
+
+static void a_cool_down_may_be_longer_than_a_day(void **state)
+{
+	struct desk d = desk_begin();
+
+	(void)state;
+	d.r.no_checks = true;
+	d.r.policy.cooldown_s = 7 * 86400;
+	assert_int_equal(desk_update(&d, SET_DS(DS_2), KEY_A), MSP_RCODE_NOERROR);
+	desk_tick(&d, 3 * 86400);
+	assert_int_equal(desk_update(&d, SET_DS(DS_1), KEY_A), MSP_RCODE_REFUSED);
+	assert_true(desk_is_std(&d, MSP_EDE_BLOCKED));
+	desk_tick(&d, 4 * 86400);
+	assert_int_equal(desk_update(&d, SET_DS(DS_1), KEY_A), MSP_RCODE_NOERROR);
 	desk_end(&d);
 }
 
@@ -555,7 +603,8 @@ static void the_ttl_of_ds_is_low_after_a_change_and_comes_back(void **state)
 	assert_int_equal(prt_delegation_ds(&d.c.registered)->ttl, 86400);
 	assert_true((d.o.need & PRT_NEED_PUBLISH) != 0);
 	assert_non_null(desk_entry(&d, PRT_VERDICT_ACCEPTED));
-	assert_int_equal(d.c.change_count, 0); /* a day old, and the TTL is nobody's change */
+	assert_int_equal(d.c.change_count, 1); /* the newest is kept; the TTL is nobody's change */
+	assert_int_equal(d.c.changes[0].s, d.now.s - 3 * 86400);
 	assert_int_equal(d.c.ttl_back.s, 0);
 	desk_end(&d);
 }
@@ -659,6 +708,9 @@ int main(void)
 		cmocka_unit_test(the_ttl_of_ds_is_low_after_a_change_and_comes_back),
 		cmocka_unit_test(what_became_of_the_change_before_is_told_once),
 		cmocka_unit_test(out_of_memory_changes_nothing),
+		cmocka_unit_test(who_is_refused_all_the_time_does_not_fill_the_trail),
+		cmocka_unit_test(a_message_counts_once_even_where_the_clock_is_a_little_slow),
+		cmocka_unit_test(a_cool_down_may_be_longer_than_a_day),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

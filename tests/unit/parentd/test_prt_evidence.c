@@ -59,6 +59,52 @@ static void each_server_needs_a_ds_of_its_own_signing_key(void **state)
 	end(&w);
 }
 
+/* A DS with this digest type; nobody validates what is left of a set that has a stronger one for another key. */
+static void add_ds(struct world *w, struct msp_rrset *set, unsigned key, uint8_t digest)
+{
+	uint8_t mem[MSP_DS_MAX];
+	size_t len = sizeof(mem);
+
+	T_OK(msp_ds_from_dnskey(&w->child, msp_key_rdata(w->key[key]), digest, mem, &len));
+	T_OK(msp_rrset_add(set, msp_span(mem, len)));
+}
+
+static void a_weaker_digest_than_that_of_another_provider_does_not_count(void **state)
+{
+	struct world w = begin();
+	struct msp_rrset *ds = ds_set(&w, MSP_TYPE_DS, a_only, 1);
+
+	(void)state;
+	add_ds(&w, ds, B, MSP_DIGEST_SHA384);
+	T_OK(prt_delegation_put(&w.present, &w.child, MSP_TYPE_DS, ds));
+	assert_int_equal(check(&w), 1);
+	assert_int_equal(w.found.item[0].ede, MSP_EDE_CHAIN_WOULD_BREAK);
+	assert_true(says(&w, "weaker digest") && says(&w, "ns1.child.example."));
+	add_ds(&w, ds, A, MSP_DIGEST_SHA384);
+	T_OK(prt_delegation_put(&w.present, &w.child, MSP_TYPE_DS, ds));
+	assert_int_equal(check(&w), 0);
+	msp_rrset_free(&ds);
+	end(&w);
+}
+
+static void a_revoked_key_begins_no_chain(void **state)
+{
+	static const unsigned revoked[] = { B, NEW };
+	struct world w = begin();
+	struct msp_rrset *ds;
+
+	(void)state;
+	msp_key_free(&w.key[NEW]);
+	T_OK(msp_key_generate(&w.child, MSP_ALG_ED25519, 257 | 0x80, &w.key[NEW]));
+	serve_keys(&w, 0, revoked, 2, NEW);
+	ds = ds_set(&w, MSP_TYPE_DS, revoked, 2);
+	T_OK(prt_delegation_put(&w.present, &w.child, MSP_TYPE_DS, ds));
+	assert_int_equal(check(&w), 1);
+	assert_int_equal(w.found.item[0].ede, MSP_EDE_CHAIN_WOULD_BREAK);
+	msp_rrset_free(&ds);
+	end(&w);
+}
+
 static void signatures_that_are_over_prove_nothing(void **state)
 {
 	struct world w = begin();
@@ -96,6 +142,23 @@ static void a_name_server_without_address_breaks_it(void **state)
 	w.e.count = 1; /* ns.other.test. was not found */
 	assert_true(check(&w) > 0 && says(&w, "ns.other.test. has no address"));
 	w.e.count = 2;
+	end(&w);
+}
+
+static void a_name_server_elsewhere_is_not_in_our_own_network(void **state)
+{
+	struct world w = begin();
+
+	(void)state;
+	T_OK(msp_addr_parse("127.0.0.1", 53, &w.e.server[1].addr));
+	assert_int_equal(check(&w), 1);
+	assert_true(says(&w, "ns.other.test. 127.0.0.1") && says(&w, "leads nowhere"));
+	w.e.server[1].answer[PRT_Q_SOA].err = MSP_ETIMEOUT; /* nor is it told what is there */
+	assert_int_equal(check(&w), 1);
+	assert_true(says(&w, "leads nowhere") && !says(&w, msp_err_text(MSP_ETIMEOUT)));
+	w.rules.shape.private_addresses = true;
+	w.e.server[1].answer[PRT_Q_SOA].err = MSP_OK;
+	assert_int_equal(check(&w), 0);
 	end(&w);
 }
 
@@ -204,6 +267,24 @@ static void cds_and_cdnskey_about_different_keys_must_wait(void **state)
 	end(&w);
 }
 
+static void a_digest_that_nobody_takes_says_nothing_about_cdnskey(void **state)
+{
+	struct world w = begin();
+
+	(void)state;
+	for (size_t i = 0; i < 2; i++) {
+		struct msp_rrset *cds = ds_set(&w, MSP_TYPE_CDS, all_three, 3);
+		uint8_t sha1[24] = { 0, 1, MSP_ALG_ED25519, 1 };
+
+		T_OK(msp_rrset_add(cds, msp_span(sha1, sizeof(sha1))));
+		put_answer(&w, &w.e.server[i].answer[PRT_Q_CDS], cds, i == 0 ? A : B);
+		serve_cdnskey(&w, i, all_three, 3, i == 0 ? A : B);
+	}
+	assert_int_equal(cds(&w), PRT_ASK_CHANGE);
+	assert_int_equal(prt_delegation_ds(&w.asked)->count, 3);
+	end(&w);
+}
+
 static void servers_that_differ_must_wait(void **state)
 {
 	struct world w = begin();
@@ -260,6 +341,35 @@ static void the_last_usable_ds_of_a_provider_stays(void **state)
 	serve_cds(&w, 1, b_only, 1, B);
 	assert_int_equal(cds(&w), PRT_ASK_REFUSED);
 	assert_true(says(&w, "ns1."));
+	end(&w);
+}
+
+static void a_provider_that_is_out_of_reach_keeps_its_ds(void **state)
+{
+	struct world w = begin();
+	struct msp_rrset *ds;
+
+	(void)state;
+	w.rules.min_servers = 1;
+	for (unsigned q = 0; q < PRT_Q__N; q++)
+		w.e.server[1].answer[q].err = MSP_ETIMEOUT;
+	serve_cds(&w, 0, a_only, 1, A); /* who has made B silent would like it to be bogus, too */
+	assert_int_equal(cds(&w), PRT_ASK_WAIT);
+	assert_true(says(&w, "ns.other.test. is out of reach"));
+	serve_cds(&w, 0, all_three, 3, A); /* what is added hurts nobody */
+	assert_int_equal(cds(&w), PRT_ASK_CHANGE);
+	serve(&w, 0, PRT_Q_CDS, C " 300 CDS 0 0 0 00", A);
+	assert_int_equal(cds(&w), PRT_ASK_DELETE);
+	/* the same for what an UPDATE asks for */
+	ds = ds_set(&w, MSP_TYPE_DS, a_only, 1);
+	prt_delegation_clear(&w.asked);
+	T_OK(prt_delegation_dup(&w.present, &w.asked));
+	T_OK(prt_delegation_put(&w.asked, &w.child, MSP_TYPE_DS, ds));
+	memset(&w.found, 0, sizeof(w.found));
+	prt_check_unseen(&w.e, &w.present, &w.asked, &w.found);
+	assert_int_equal(w.found.passing, 1);
+	assert_int_equal(w.found.fatal, 1);
+	msp_rrset_free(&ds);
 	end(&w);
 }
 
@@ -466,6 +576,29 @@ static void unsigned_data_is_never_copied(void **state)
 	end(&w);
 }
 
+/* Whoever stands between us and the servers could answer for a name that exists with what is signed for all others. */
+static void what_was_made_from_a_wildcard_is_never_copied(void **state)
+{
+	struct world w = begin_sync("0 1 NS A AAAA");
+
+	(void)state;
+	for (size_t i = 0; i < 3; i++) {
+		struct prt_answer *a = &w.e.server[i].at[1].a;
+		struct msp_rrset *wild = t_rrset("*." C " 300 A 198.41.0.6");
+		struct msp_rrsig sig;
+
+		msp_rrset_free(&a->sigs);
+		a->sigs = sign_labels(wild, w.key[i == 0 ? A : B], &w.child, INCEPTION, msp_name_labels(&w.child));
+		T_OK(msp_rrsig_parse(a->sigs->rdata[0], &sig));
+		assert_int_equal(sig.labels, 2);
+		T_OK(msp_rrsig_verify(a->set, a->sigs->rdata[0], &w.child, msp_key_rdata(w.key[i == 0 ? A : B]), NOW));
+		msp_rrset_free(&wild);
+	}
+	assert_int_equal(csync(&w), PRT_ASK_REFUSED);
+	assert_true(says(&w, "ns2.child.example. A is not signed"));
+	end(&w);
+}
+
 static void servers_with_different_data_must_be_waited_for(void **state)
 {
 	struct world w = begin_sync("0 1 NS A AAAA");
@@ -592,6 +725,12 @@ int main(void)
 		cmocka_unit_test(what_only_silence_speaks_against_is_waited_for),
 		cmocka_unit_test(signers_of_different_weeks_are_not_compared_with_each_other),
 		cmocka_unit_test(an_insecure_child_has_no_csync),
+		cmocka_unit_test(a_weaker_digest_than_that_of_another_provider_does_not_count),
+		cmocka_unit_test(a_revoked_key_begins_no_chain),
+		cmocka_unit_test(a_digest_that_nobody_takes_says_nothing_about_cdnskey),
+		cmocka_unit_test(what_was_made_from_a_wildcard_is_never_copied),
+		cmocka_unit_test(a_provider_that_is_out_of_reach_keeps_its_ds),
+		cmocka_unit_test(a_name_server_elsewhere_is_not_in_our_own_network),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -357,6 +357,82 @@ static void a_key_with_the_tag_of_another_is_another_key(void **state)
 	assert_ptr_equal(prt_keyset_find(&k, msp_span(twin, one.len)), &k.key[1]);
 }
 
+/* Another key with this one's tag: two of its words change places (RFC 4034 appendix B). */
+static void twin(struct prt_keyset *k, const char *text, unsigned n, enum prt_key_state state)
+{
+	struct msp_span one = rdata(text);
+	struct prt_key *key = &k->key[k->count++];
+
+	memset(key, 0, sizeof(*key));
+	key->rdata_len = (uint16_t)one.len;
+	memcpy(key->rdata, one.ptr, one.len);
+	memcpy(key->rdata + 4, one.ptr + 6 + 2 * n, 2);
+	memcpy(key->rdata + 6 + 2 * n, one.ptr + 4, 2);
+	key->state = state;
+	key->attempts = state == PRT_KEY_FAILED ? PRT_ATTEMPTS_MAX : 0;
+	key->since = later((int64_t)n);
+}
+
+static void keys_made_to_have_the_tag_of_a_trusted_one_do_not_shut_it_out(void **state)
+{
+	struct prt_keyset k = { 0 };
+	const struct prt_key *found[PRT_KEYS_MAX];
+
+	(void)state;
+	for (unsigned i = 0; i < PRT_SAME_TAG_MAX + 2; i++)
+		twin(&k, KEY_ED, i, i % 2 == 0 ? PRT_KEY_FAILED : PRT_KEY_KNOWN);
+	twin(&k, KEY_ED, PRT_SAME_TAG_MAX + 2, PRT_KEY_TRUSTED); /* the last of all */
+	assert_int_equal(prt_keyset_by_tag(&k, msp_key_tag(rdata(KEY_ED)), 15, found), PRT_SAME_TAG_MAX + 3);
+	assert_ptr_equal(found[0], &k.key[PRT_SAME_TAG_MAX + 2]); /* who verifies tries the first ones only */
+}
+
+static void no_more_keys_with_one_tag_are_held_than_are_tried(void **state)
+{
+	struct prt_keyset k = { 0 };
+	const struct prt_key *found[PRT_KEYS_MAX];
+	struct prt_refusal no;
+	uint16_t tag = msp_key_tag(rdata(KEY_ED));
+
+	(void)state;
+	/* what failed gives way to an upload */
+	for (unsigned i = 0; i < PRT_SAME_TAG_MAX; i++)
+		twin(&k, KEY_ED, i, PRT_KEY_FAILED);
+	T_OK(update(&k, ADD(KEY_ED), KEY_ED, noon, &no));
+	assert_int_equal(state_of(&k, KEY_ED), PRT_KEY_KNOWN);
+	assert_int_equal(prt_keyset_by_tag(&k, tag, 15, found), PRT_SAME_TAG_MAX);
+	/* what waits does so for the word of a trusted key alone */
+	memset(&k, 0, sizeof(k));
+	trust(&k, KEY_P256);
+	for (unsigned i = 0; i < PRT_SAME_TAG_MAX; i++)
+		twin(&k, KEY_ED, i, i == 0 ? PRT_KEY_MANUAL : PRT_KEY_TRUSTED);
+	T_ERR(update(&k, ADD(KEY_ED), KEY_ED, noon, &no), MSP_EREFUSED);
+	assert_true(no.is_standard && no.ede == MSP_EDE_BLOCKED);
+	T_OK(update(&k, ADD(KEY_ED), KEY_P256, noon, &no));
+	assert_int_equal(state_of(&k, KEY_ED), PRT_KEY_TRUSTED);
+	assert_int_equal(prt_keyset_by_tag(&k, tag, 15, found), PRT_SAME_TAG_MAX);
+	assert_int_equal(prt_keyset_count(&k, PRT_KEY_MANUAL), 0);
+	/* what is trusted never does */
+	prt_keyset_find(&k, rdata(KEY_ED))->rdata[35] ^= 1;
+	k.key[1].rdata_len = 36;
+	twin(&k, KEY_ED, 8, PRT_KEY_TRUSTED);
+	T_ERR(update(&k, ADD(KEY_ED), KEY_P256, noon, &no), MSP_EREFUSED);
+	assert_int_equal(prt_keyset_count(&k, PRT_KEY_TRUSTED), PRT_SAME_TAG_MAX + 2);
+}
+
+static void an_upload_that_deletes_one_key_does_not_mean_all_of_them(void **state)
+{
+	struct prt_keyset k = { 0 };
+	struct prt_refusal no;
+
+	(void)state;
+	trust(&k, KEY_ED);
+	trust(&k, KEY_ED2);
+	T_ERR(update(&k, DEL(KEY_ED) ADD(KEY_P256), KEY_P256, noon, &no), MSP_EREFUSED);
+	assert_true(!no.is_standard && no.ede == MSP_EDE_KEY_NOT_TRUSTED);
+	assert_int_equal(prt_keyset_count(&k, PRT_KEY_TRUSTED), 2);
+	assert_int_equal(state_of(&k, KEY_P256), PRT_KEY_ABSENT);
+}
+
 static void every_state_answers_every_event(void **state)
 {
 	/* rows: state; columns: UPLOADED ADDED VALIDATED NEEDS_HUMAN ATTEMPT APPROVED REJECTED DELETED EXPIRED
@@ -465,6 +541,9 @@ int main(void)
 		cmocka_unit_test(failed_keys_are_forgotten_after_a_month),
 		cmocka_unit_test(the_set_survives_being_stored),
 		cmocka_unit_test(refusals_tell_the_child_what_to_do),
+		cmocka_unit_test(keys_made_to_have_the_tag_of_a_trusted_one_do_not_shut_it_out),
+		cmocka_unit_test(no_more_keys_with_one_tag_are_held_than_are_tried),
+		cmocka_unit_test(an_upload_that_deletes_one_key_does_not_mean_all_of_them),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
