@@ -14,6 +14,7 @@
 #define LOOK_MS       1000 /* several processes: somebody else may have accepted something */
 #define REST_MAX_MS   60000
 #define JITTER        20
+#define HOLD          "backend"
 
 enum phase { IDLE, READING, APPLYING, MARKING, PAUSED };
 
@@ -36,6 +37,7 @@ struct walker {
 	bool is_left_due; /* children set aside are to be tried again */
 	bool is_dirty;    /* is_whole: something was imported */
 	bool is_new;      /* is_mirror: the journal does not say all that was */
+	bool is_shared;   /* several processes: for the pool, which must not look at the settings */
 	bool one_by_one;
 	size_t at; /* one_by_one */
 	unsigned fails;
@@ -59,6 +61,10 @@ struct prt_backends {
 	struct msp_timer *timer, *kick;
 };
 
+/* Nobody is asked. What is said in the books of it is in no hurry: answers to children come first. */
+#define NONE_BATCH   256
+#define NONE_REST_MS 1000
+static const struct prt_backend_driver prt_backend_none = { .name = "none", .batch = NONE_BATCH };
 static const struct kind {
 	const struct prt_backend_driver *driver;
 	bool is_mirror; /* it is to have all children, whoever made them so */
@@ -67,7 +73,10 @@ static const struct kind {
 	[PRT_BACKEND_FILE] = { &prt_backend_file, false }, /* takes care of that itself */
 	[PRT_BACKEND_HOOK] = { &prt_backend_hook, false },
 	[PRT_BACKEND_SQL] = { &prt_backend_sql, true },
+	[PRT_BACKEND_NONE] = { &prt_backend_none, false },
 };
+/* Of a parent without backends: all of them have at once what is accepted. */
+static const struct prt_conf_backend conf_none = { .name = "none", .kind = PRT_BACKEND_NONE };
 
 static void pump(struct prt_backends *b);
 
@@ -130,11 +139,19 @@ static void on_timer(void *arg)
 
 /* --- the books say what was done ---------------------------------------------------------------------------------- */
 
+static bool is_shared(const struct prt_backends *b)
+{
+	return b->app->conf->store_kind == PRT_STORE_POSTGRESQL;
+}
+
+/* Whoever took so long that another process has taken over says nothing: it may have been at something old. */
 static void mark_in_pool(void *arg)
 {
 	struct walker *w = arg;
 
-	w->work_err = prt_walk_mark(&w->walk);
+	w->work_err = w->is_shared ? prt_books_hold(w->walk.books, HOLD) : MSP_OK;
+	if (w->work_err == MSP_OK)
+		w->work_err = prt_walk_mark(&w->walk);
 }
 
 static void say_refused(struct walker *w)
@@ -151,6 +168,8 @@ static int64_t rest_ms(const struct walker *w)
 {
 	int64_t took = msp_mono_now().ms - w->began.ms;
 
+	if (w->driver == &prt_backend_none)
+		return NONE_REST_MS;
 	if (!w->driver->is_whole)
 		return 0;
 	return took < REST_MAX_MS ? took : REST_MAX_MS;
@@ -211,6 +230,7 @@ static void marked(void *arg)
 static void mark(struct walker *w)
 {
 	w->phase = MARKING;
+	w->is_shared = is_shared(w->of);
 	w->of->reading++;
 	if (prt_work_start(w->of->app->loop, mark_in_pool, marked, w, &w->work) == MSP_OK)
 		return;
@@ -325,11 +345,17 @@ static struct prt_backend_job job_of(const struct prt_item *i)
 static void apply(struct walker *w)
 {
 	size_t from = w->one_by_one ? w->at : 0, count = w->one_by_one ? 1 : w->walk.count;
-	struct prt_backend_job *job = msp_alloc(count > 0 ? count : 1, sizeof(*job));
+	struct prt_backend_job *job;
 	struct msp_why why = { "" };
-	enum msp_err err = job != NULL ? open_driver(w, &why) : MSP_ENOMEM;
+	enum msp_err err;
 
 	w->phase = APPLYING;
+	if (w->driver->apply == NULL) {
+		applied(w, MSP_OK, NULL);
+		return;
+	}
+	job = msp_alloc(count > 0 ? count : 1, sizeof(*job));
+	err = job != NULL ? open_driver(w, &why) : MSP_ENOMEM;
 	if (!w->one_by_one || w->at == 0)
 		w->began = msp_mono_now();
 	if (err == MSP_OK) {
@@ -496,7 +522,7 @@ static void hold_in_pool(void *arg)
 {
 	struct prt_backends *b = arg;
 
-	b->hold_err = prt_books_hold(b->app->books, "backend");
+	b->hold_err = prt_books_hold(b->app->books, HOLD);
 }
 
 static void poke_all(struct prt_backends *b)
@@ -506,20 +532,16 @@ static void poke_all(struct prt_backends *b)
 	pump(b);
 }
 
-static bool is_shared(const struct prt_backends *b)
-{
-	return b->app->conf->store_kind == PRT_STORE_POSTGRESQL;
-}
-
 static void have_hold(void *arg)
 {
 	struct prt_backends *b = arg;
 	bool was_held = b->is_held;
 
 	b->is_held = b->hold_err == MSP_OK;
-	if (was_held != b->is_held)
-		msp_log(b->app->log, MSP_LOG_NOTICE, b->is_held ? "backends-ours" : "backends-elsewhere",
-			MSP_F_STR("why", b->is_held ? "" : msp_err_text(b->hold_err)));
+	if (!was_held && b->is_held)
+		msp_log(b->app->log, MSP_LOG_NOTICE, "backends-ours", MSP_F_U64("backends", b->count));
+	else if (was_held && !b->is_held)
+		msp_log(b->app->log, MSP_LOG_NOTICE, "backends-elsewhere", MSP_F_STR("why", msp_err_text(b->hold_err)));
 	if (!was_held)
 		b->needs_set = true; /* others may have gone on meanwhile: read the places again */
 	if (!b->is_held || is_shared(b))
@@ -632,12 +654,25 @@ static void keep(struct walker *w, const struct prt_conf_parent *parent, const s
 		msp_timer_start(w->timer, 0);
 }
 
+/* Where the parent zone is read, that shows what has been published, by whomever. */
+static size_t backends_of(const struct prt_conf_parent *p, const struct prt_conf_backend **first)
+{
+	*first = p->backends.item;
+	if (p->backends.count > 0 || p->primary.addr.family != MSP_FAMILY_NONE)
+		return p->backends.count;
+	*first = &conf_none;
+	return 1;
+}
+
 static size_t count_conf(const struct prt_conf *c)
 {
 	size_t count = 0;
 
-	for (size_t p = 0; p < c->parents.count; p++)
-		count += prt_conf_parent_at(c, p)->backends.count;
+	for (size_t p = 0; p < c->parents.count; p++) {
+		const struct prt_conf_backend *first;
+
+		count += backends_of(prt_conf_parent_at(c, p), &first);
+	}
 	return count;
 }
 
@@ -648,16 +683,16 @@ static enum msp_err fill(struct prt_backends *b, struct walker **now, size_t *co
 
 	for (size_t p = 0; err == MSP_OK && p < c->parents.count; p++) {
 		const struct prt_conf_parent *parent = prt_conf_parent_at(c, p);
+		const struct prt_conf_backend *conf;
+		size_t backends = backends_of(parent, &conf);
 
-		for (size_t i = 0; err == MSP_OK && i < parent->backends.count; i++) {
-			const struct prt_conf_backend *conf =
-				&((const struct prt_conf_backend *)parent->backends.item)[i];
-			struct walker *w = take_same(b, parent, conf);
+		for (size_t i = 0; err == MSP_OK && i < backends; i++) {
+			struct walker *w = take_same(b, parent, &conf[i]);
 
 			if (w != NULL)
-				keep(w, parent, conf);
+				keep(w, parent, &conf[i]);
 			else
-				err = walker_new(b, parent, conf, &w);
+				err = walker_new(b, parent, &conf[i], &w);
 			if (err == MSP_OK)
 				now[(*count)++] = w;
 		}
@@ -768,6 +803,7 @@ void prt_backends_state(const struct prt_backends *b, size_t i, struct prt_backe
 					   .last = w->last,
 					   .last_ok = w->last_ok,
 					   .next = w->next };
-	out->place = w->place;
+	/* What is accepted where nobody is to be told is mostly published with it: there is nothing to go through. */
+	out->place = w->driver == &prt_backend_none ? prt_books_last_seq(b->app->books) : w->place;
 	out->left = w->left;
 }

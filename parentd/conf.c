@@ -140,10 +140,13 @@ static const struct msp_conf_row policy_rows[] = {
 	POLICY_BOOL("key-rollover", "true", key_rollover, "A trusted key may add and delete keys"),
 	POLICY_BOOL("checks", "true", checks, "Servers are looked at before a change is made"),
 	POLICY_BOOL("strict-ns", "false", strict_ns, "A server with another NS RRset than the proposed one is refused"),
-	POLICY_BOOL("private-addresses", "false", private_addresses, "Glue may be private or loopback: labs"),
+	POLICY_BOOL("private-addresses", "false", private_addresses,
+		    "Addresses of name servers may be private or loopback; else such glue is refused, and none of them "
+		    "is asked: labs"),
 	POLICY_TIME("cooldown", 0, "5m", cooldown_s, "Between two accepted changes of a child"),
 	POLICY_TIME("confirm", 0, "10m", confirm_s, "Between the two looks at a removal of all DS"),
-	POLICY_INT("changes-per-day", 0, 1000000, "10", changes_per_day, "Accepted changes of a child; 0 = any"),
+	POLICY_INT("changes-per-day", 0, PRT_CHANGES_MAX, "10", changes_per_day,
+		   "Accepted changes of a child; 0 = any"),
 	POLICY_INT("ns-min", 1, PRT_NS_MAX, "2", ns_min, "Fewest name servers"),
 	POLICY_INT("ns-max", 1, PRT_NS_MAX, "13", ns_max, "Most name servers"),
 	POLICY_INT("ds-max", 1, PRT_DS_MAX, "8", ds_max, "Most DS"),
@@ -385,6 +388,8 @@ static void check_backend(const struct checker *ch, const char *where, const str
 	case PRT_BACKEND_SQL:
 		if (b->path == NULL)
 			complain(ch, where, "backend %s: path is missing", b->name);
+		break;
+	case PRT_BACKEND_NONE:
 		break;
 	}
 	need_command(ch, where, &b->command);

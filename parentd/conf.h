@@ -13,9 +13,15 @@
 #define PRT_BACKENDS_MAX 8
 #define PRT_KEYS_OWN_MAX 4
 
-enum prt_backend_kind { PRT_BACKEND_UPDATE, PRT_BACKEND_FILE, PRT_BACKEND_HOOK, PRT_BACKEND_SQL };
+enum prt_backend_kind {
+	PRT_BACKEND_UPDATE,
+	PRT_BACKEND_FILE,
+	PRT_BACKEND_HOOK,
+	PRT_BACKEND_SQL,
+	PRT_BACKEND_NONE /* not in any file: a parent that has no other one */
+};
 struct prt_conf_backend {             /* backends = ( { name; kind; ... } ) of a parent */
-	char *name;                   /* unique in its parent; its place in the journal is kept under it */
+	const char *name;             /* unique in its parent; its place in the journal is kept under it */
 	int kind;                     /* enum prt_backend_kind */
 	struct msp_addr addr;         /* update: the parent's primary */
 	struct msp_name tsig_key;     /* update */

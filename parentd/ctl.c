@@ -5,6 +5,7 @@
 #include "follow.h"
 #include "receive.h"
 
+#include <msproto/base/enc.h>
 #include <msproto/kit/daemon.h>
 #include <msproto/wire/text.h>
 
@@ -33,6 +34,22 @@ enum msp_err prt_ctl_peek(const struct prt_app *app, const json_t *args, struct 
 		return err;
 	err = prt_books_peek(app->books, &child, out);
 	return err == MSP_ENOTFOUND ? msp_fail(why, err, "no such child: %s", MSP_NAME(&child)) : err;
+}
+
+enum msp_err prt_ctl_digest(const struct prt_child *c, char out[PRT_DIGEST_DIGITS + 1])
+{
+	uint8_t print[PRT_HASH_LEN];
+	struct msp_buf hex;
+	enum msp_err err = prt_pending_print(c, print);
+
+	if (err != MSP_OK)
+		return err;
+	msp_buf_init(&hex, 4 * PRT_HASH_LEN);
+	msp_hex_write(&hex, msp_span(print, PRT_DIGEST_DIGITS / 2));
+	(void)snprintf(out, PRT_DIGEST_DIGITS + 1, "%s", msp_buf_text(&hex));
+	err = hex.err;
+	msp_buf_fini(&hex);
+	return err;
 }
 
 void prt_ctl_asker(const json_t *args, struct prt_asker *out)
@@ -117,9 +134,10 @@ const struct msp_command prt_commands[] = {
 	{ "parent keys", prt_ctl_keys, "[CHILD] [STATE] [AFTER] [LIMIT]",
 	  "SIG(0) keys of a child, or of all; STATE: trusted, known, manual, failed, distrusted" },
 	{ "parent show", prt_ctl_show, "CHILD", "One child: delegation, keys, what waits and for what, last scan" },
-	{ "parent approve", prt_ctl_approve, "CHILD [WHAT]",
-	  "Trust the key with this fingerprint, or (change) make the change that waits; force: without checks" },
-	{ "parent reject", prt_ctl_reject, "CHILD [WHAT]", "The same, the other way" },
+	{ "parent approve", prt_ctl_approve, "CHILD WHAT [HOW]",
+	  "Trust the key with this fingerprint, or make the change that waits and has this digest; force: without "
+	  "checks" },
+	{ "parent reject", prt_ctl_reject, "CHILD [WHAT]", "Distrust the key, or drop the change that waits" },
 	{ "parent forget", prt_ctl_forget, "CHILD WHAT", "Forget the key with this fingerprint" },
 	{ "parent lock", prt_ctl_lock, "CHILD [WHY]", "Registry lock: nothing is accepted" },
 	{ "parent unlock", prt_ctl_unlock, "CHILD", "Take it away" },

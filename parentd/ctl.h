@@ -15,6 +15,10 @@ MSP_CHECKED enum msp_err prt_ctl_child(const struct prt_app *app, const json_t *
 /** As above, and what the books have of it: `out` is the caller's with MSP_OK. MSP_ENOTFOUND: there is none. */
 MSP_CHECKED enum msp_err prt_ctl_peek(const struct prt_app *app, const json_t *args, struct prt_child *out,
 				      const struct prt_conf_parent **parent, struct msp_why *why);
+/** What an operator names a waiting change by, so that nothing is approved that has not been looked at: the beginning
+ * of the SHA-256 of the delegation, in hexadecimal. */
+#define PRT_DIGEST_DIGITS 16
+MSP_CHECKED enum msp_err prt_ctl_digest(const struct prt_child *c, char out[PRT_DIGEST_DIGITS + 1]);
 /** Who gives the order: "operator NAME", as msctl says. */
 void prt_ctl_asker(const json_t *args, struct prt_asker *out);
 /** Records in presentation form, a line each, in `records`. MSP_EVALUE with the line. */

@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-#define VERIFIED_AT_ONCE 20000 /* records gone through for one answer */
+#define VERIFIED_AT_ONCE 5000 /* records gone through for one answer: nobody else is served meanwhile */
 
 struct one {
 	struct prt_audit *out;
@@ -131,6 +131,18 @@ static enum msp_err read_link(const json_t *args, uint8_t link[PRT_HASH_LEN], st
 	return err;
 }
 
+/* The walk has come to the end: to the record that was written last, and nothing is missing behind it. */
+static enum msp_err check_end(const struct following *f, uint64_t last, const uint8_t hash[PRT_HASH_LEN])
+{
+	if (f->seq < last)
+		return msp_fail(f->why, MSP_ECORRUPT, "the trail ends with record %llu, there have been %llu",
+				(unsigned long long)f->seq, (unsigned long long)last);
+	if (f->seq == last && last > 0 && memcmp(f->link, hash, PRT_HASH_LEN) != 0)
+		return msp_fail(f->why, MSP_ECORRUPT, "record %llu is not the one that was written last",
+				(unsigned long long)last);
+	return MSP_OK; /* or there are newer ones by now */
+}
+
 /* From the first record, or from `from` with the hash of the one before in `link`. */
 enum msp_err prt_ctl_verify(void *arg, const json_t *args, json_t **data, struct msp_why *why)
 {
@@ -138,7 +150,9 @@ enum msp_err prt_ctl_verify(void *arg, const json_t *args, json_t **data, struct
 	struct following f = { .why = why };
 	struct msp_put answer;
 	struct msp_buf hex;
-	uint64_t from = 1;
+	uint64_t from = 1, last = 0;
+	uint8_t hash[PRT_HASH_LEN];
+	bool more;
 	enum msp_err err = msp_arg_number(args, "from", 1, INT64_MAX, &from, why);
 
 	if (err == MSP_OK)
@@ -146,7 +160,12 @@ enum msp_err prt_ctl_verify(void *arg, const json_t *args, json_t **data, struct
 	if (err != MSP_OK || from == 0)
 		return err != MSP_OK ? err : msp_fail(why, MSP_EVALUE, "from: records begin with 1");
 	f.seq = from - 1;
-	err = prt_books_audit(app->books, from, VERIFIED_AT_ONCE, follow, &f);
+	err = prt_books_head(app->books, &last, hash);
+	if (err == MSP_OK)
+		err = prt_books_audit(app->books, from, VERIFIED_AT_ONCE, follow, &f);
+	more = f.count == VERIFIED_AT_ONCE;
+	if (err == MSP_OK && !more)
+		err = check_end(&f, last, hash);
 	if (err != MSP_OK)
 		return err;
 	answer = msp_put_new(json_object());
@@ -155,7 +174,7 @@ enum msp_err prt_ctl_verify(void *arg, const json_t *args, json_t **data, struct
 	msp_put_int(&answer, "followed", (int64_t)f.count);
 	msp_put_int(&answer, "to", (int64_t)f.seq);
 	msp_put_str(&answer, "link", msp_buf_text(&hex));
-	msp_put_bool(&answer, "more", f.seq < prt_books_last_seq(app->books));
+	msp_put_bool(&answer, "more", more);
 	msp_buf_fini(&hex);
 	return msp_put_end(&answer, data);
 }

@@ -20,7 +20,7 @@ struct order {
 	enum prt_key_verb verb;
 	uint8_t print[PRT_HASH_LEN];
 	bool approve, force, lock;
-	const char *text;
+	const char *text; /* why; of a change: the digest that it must have, NULL = whichever it is */
 	const struct prt_delegation *wanted;
 };
 
@@ -49,6 +49,7 @@ static enum msp_err give(struct prt_app *app, struct order *o, const struct prt_
 		err = msp_fail(why, err != MSP_OK ? err : MSP_EREFUSED, "%s: %s", MSP_NAME(child),
 			       out.refusal.why.text[0] != '\0' ? out.refusal.why.text : msp_err_text(err));
 	} else {
+		prt_app_count(app, &out);
 		prt_follow_needs(app, child, out.need);
 		if (out.need & PRT_NEED_PUBLISH)
 			prt_backends_poke(app);
@@ -90,7 +91,15 @@ static enum msp_err decide_key(struct order *o, struct prt_child *c, struct msp_
 
 static enum msp_err decide_pending(struct order *o, struct prt_child *c, struct msp_wall now, struct prt_outcome *out)
 {
-	return prt_desk_pending(o->rules, c, o->approve, o->force, &o->asker, now, out);
+	char digest[PRT_DIGEST_DIGITS + 1] = "";
+	enum msp_err err = MSP_OK;
+
+	if (o->text != NULL && c->pending.wait != PRT_WAIT_NONE)
+		err = prt_ctl_digest(c, digest);
+	if (err == MSP_OK && o->text != NULL && !msp_span_equal(msp_span_str(digest), msp_span_str(o->text)))
+		err = msp_fail(&out->refusal.why, MSP_ESTATE,
+			       "no change with the digest %.16s waits: it may be another one now", o->text);
+	return err != MSP_OK ? err : prt_desk_pending(o->rules, c, o->approve, o->force, &o->asker, now, out);
 }
 
 /* A fingerprint is SHA-256 in hex; colons as people write them are left out. */
@@ -105,7 +114,9 @@ static enum msp_err read_print(const char *what, uint8_t print[PRT_HASH_LEN], st
 		if (*what != ':')
 			hex[n++] = *what;
 	if (n != 2 * PRT_HASH_LEN)
-		return msp_fail(why, MSP_EVALUE, "change, force, or a key's fingerprint: 64 hexadecimal digits");
+		return msp_fail(
+			why, MSP_EVALUE,
+			"a key's fingerprint: 64 hexadecimal digits; or the digest of the change that waits: 16");
 	hex[n] = '\0';
 	msp_buf_init(&b, PRT_HASH_LEN);
 	err = msp_hex_parse(msp_span_str(hex), &b);
@@ -129,11 +140,14 @@ static enum msp_err judge(void *arg, const json_t *args, bool approve, json_t **
 	if (err != MSP_OK)
 		return err;
 	prt_ctl_asker(args, &o.asker);
-	o.force = what != NULL && strcmp(what, "force") == 0;
-	if (what != NULL && what[0] != '\0' && !o.force && strcmp(what, "change") != 0) {
+	err = read_how(args, &o.force, why);
+	if (what != NULL && strlen(what) == PRT_DIGEST_DIGITS) {
+		o.text = what;
+	} else if (approve || (what != NULL && what[0] != '\0')) {
 		o.decide = decide_key;
 		o.verb = approve ? PRT_KEY_APPROVE : PRT_KEY_REJECT;
-		err = read_print(what, o.print, why);
+		if (err == MSP_OK)
+			err = read_print(what != NULL ? what : "", o.print, why);
 	}
 	return err == MSP_OK ? answered(app, &o, parent, &child, data, why) : err;
 }
@@ -194,8 +208,11 @@ enum msp_err prt_ctl_unlock(void *arg, const json_t *args, json_t **data, struct
 
 /* --- delegations -------------------------------------------------------------------------------------------------- */
 
+/* A child that is there is changed through the gates, by `set`: nothing is overwritten by adding it once more. */
 static enum msp_err decide_import(struct order *o, struct prt_child *c, struct msp_wall now, struct prt_outcome *out)
 {
+	if (c->registered.count > 0)
+		return msp_fail(&out->refusal.why, MSP_ESTATE, "it is there already: set its delegation");
 	return prt_desk_imported(c, o->wanted, now, out);
 }
 

@@ -11,7 +11,7 @@
 
 #include <string.h>
 
-#define LOOKED_AT_MAX 20000 /* children gone through for one answer: the rest is asked for with `after` */
+#define LOOKED_AT_MAX 4000 /* children gone through for one answer, and nobody else is served: then with `after` */
 #define TEXT_MAX      (64u << 10)
 
 /* --- pieces ------------------------------------------------------------------------------------------------------- */
@@ -85,6 +85,7 @@ static void put_key(struct msp_put *list, const struct prt_child *c, size_t i, b
 
 static void put_pending(struct msp_put *o, const struct prt_child *c)
 {
+	char digest[PRT_DIGEST_DIGITS + 1] = "";
 	struct msp_put p;
 
 	if (c->pending.wait == PRT_WAIT_NONE)
@@ -99,6 +100,9 @@ static void put_pending(struct msp_put *o, const struct prt_child *c)
 	if (c->pending.tries > 0)
 		msp_put_int(&p, "tries", c->pending.tries);
 	put_delegation(&p, "wanted", &c->pending.wanted);
+	if (p.err == MSP_OK)
+		p.err = prt_ctl_digest(c, digest);
+	msp_put_str(&p, "digest", digest);
 	msp_put_part(o, "pending", &p);
 }
 
@@ -145,6 +149,7 @@ struct walk {
 	int key_state; /* -1 = any */
 	struct msp_name under, after, last;
 	uint64_t limit, rows, looked;
+	bool is_over; /* behind all that are below `under` */
 };
 
 static void put_child(struct walk *w, const struct prt_child *c)
@@ -185,7 +190,11 @@ static enum msp_err visit(void *arg, const struct prt_child *c)
 
 	w->looked++;
 	w->last = c->name;
-	if (msp_name_equal(&c->name, &w->after) || (w->has_under && !msp_name_is_under(&c->name, &w->under)))
+	if (w->has_under && !msp_name_is_under(&c->name, &w->under)) { /* canonical order: they stand together */
+		w->is_over = msp_name_cmp(&c->name, &w->under) > 0;
+		return w->is_over ? MSP_ELIMIT : MSP_OK;
+	}
+	if (msp_name_equal(&c->name, &w->after))
 		return MSP_OK;
 	if (w->with_keys)
 		put_keys(w, c);
@@ -217,7 +226,7 @@ static enum msp_err walk(struct walk *w, const json_t *args, json_t **data, stru
 	if (answer.err == MSP_OK && err != MSP_ELIMIT)
 		answer.err = err;
 	msp_put_part(&answer, "rows", &w->list);
-	if (err == MSP_ELIMIT || w->looked >= LOOKED_AT_MAX)
+	if (!w->is_over && (err == MSP_ELIMIT || w->looked >= LOOKED_AT_MAX))
 		msp_put_name(&answer, "after", &w->last); /* there may be more */
 	return msp_put_end(&answer, data);
 }
@@ -363,6 +372,9 @@ enum msp_err prt_ctl_backends(void *arg, const json_t *args, json_t **data, stru
 		msp_put_int(&one, "behind", last > s.place ? (int64_t)(last - s.place) : 0);
 		msp_put_bool(&one, "busy", s.is_busy);
 		msp_put_bool(&one, "down", s.is_down);
+		if (s.is_standby) /* another process does it */
+			msp_put_bool(&one, "standby", true);
+		msp_put_int(&one, "set_aside", (int64_t)s.left);
 		put_text(&one, "error", s.last.text);
 		put_time(&one, "last_ok", s.last_ok);
 		put_time(&one, "next", s.next);

@@ -352,8 +352,6 @@ void prt_errand_end(struct prt_errand *r, enum msp_err err)
 
 static void say(struct prt_follow *f, const struct prt_audit *a)
 {
-	if (a->verdict == PRT_VERDICT_ACCEPTED)
-		f->app->stats.changes++;
 	msp_log(f->app->log, MSP_LOG_NOTICE, "decision", MSP_F_STR("child", MSP_NAME(&a->child)),
 		MSP_F_STR("verdict", prt_verdict_name(a->verdict)), MSP_F_STR("who", a->who),
 		MSP_F_STR("rule", a->rule), MSP_F_STR("why", a->why));
@@ -364,6 +362,7 @@ void prt_errand_outcome(struct prt_errand *r)
 	struct prt_follow *f = r->f;
 	const struct prt_outcome *out = &r->out;
 
+	prt_app_count(f->app, out);
 	for (size_t i = 0; i < out->entries; i++)
 		say(f, &out->entry[i]);
 	r->task->want |= out->need & NEEDS;

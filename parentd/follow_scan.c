@@ -357,14 +357,18 @@ static struct msp_wall next_start(const struct prt_scan *s, struct msp_wall now)
 	return next;
 }
 
-/* A NOTIFY that comes too early is not forgotten: it is due when its time has come, even after a restart. */
+/* A NOTIFY that comes too early is not forgotten: it is due when its time has come, even after a restart, and does not
+ * wait for the retries of a look that found something else. */
 static enum msp_err may_scan(struct prt_errand *r, struct prt_child *c, struct msp_wall now, struct prt_outcome *out)
 {
+	struct msp_wall next;
+
 	r->may = prt_desk_may_scan(c, now);
-	if (!r->may && c->scan.next.s != 0)
+	next = next_start(&c->scan, now);
+	if (!r->may && c->scan.next.s != 0 && c->scan.next.s <= next.s)
 		return MSP_OK;
 	if (!r->may)
-		c->scan.next = next_start(&c->scan, now);
+		c->scan.next = next;
 	out->is_changed = true;
 	return MSP_OK;
 }
@@ -385,7 +389,8 @@ static bool is_passed_by(const struct prt_errand *r)
 
 	if ((r->child.flags & PRT_CHILD_LOCKED) != 0 || s->next.s != 0)
 		return true;
-	return (r->child.flags & PRT_CHILD_NOTICED) != 0 && s->last.s != 0 && r->f->wall().s - s->last.s < rare_s;
+	return (r->child.flags & PRT_CHILD_NOTICED) != 0 && s->last.s != 0 && s->last.s <= r->f->wall().s &&
+	       r->f->wall().s - s->last.s < rare_s;
 }
 
 static void loaded(struct prt_errand *r, enum msp_err err)

@@ -424,7 +424,8 @@ static void seen(void *arg, struct prt_evidence *evidence)
 
 static void probe(struct prt_errand *r)
 {
-	enum msp_err err = prt_probe_start(r->f->app->prober, &r->probed, r->questions, seen, r, &r->probe);
+	unsigned where = r->rules->check.shape.private_addresses ? PRT_PROBE_PRIVATE : 0;
+	enum msp_err err = prt_probe_start(r->f->app->prober, &r->probed, r->questions | where, seen, r, &r->probe);
 
 	if (err != MSP_OK && (err != MSP_EBUSY || !prt_errand_stall(r, probe)))
 		r->then(r, err);

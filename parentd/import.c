@@ -15,6 +15,7 @@
 
 #define AT_ONCE_MAX    2 /* parents */
 #define BUSY_AGAIN_MS  500
+#define LOOKS_APART_MS 1000
 #define RETRY_S        5 /* doubled with each failure, up to the interval */
 #define ASK_TIMEOUT_MS 10000
 #define INTERVAL_S     3600
@@ -171,6 +172,10 @@ static void ended_in_pool(void *arg)
 	struct msp_wr w;
 	struct msp_buf key;
 
+	/* Children were left alone, since something was decided about them meanwhile: the zone is to be read again,
+	 * even if it does not change any more. */
+	if (s->merge.left_alone > 0)
+		s->new_serial--;
 	msp_wr_init(&w, oct, sizeof(oct));
 	msp_wr_u32(&w, s->new_serial);
 	msp_wr_u64(&w, s->new_children);
@@ -450,12 +455,13 @@ static enum msp_err load(struct source *s)
 static void begin_in_pool(void *arg)
 {
 	struct source *s = arg;
+	uint8_t hash[PRT_HASH_LEN];
 
 	s->err = prt_books_hold(s->of->app->books, "import");
 	if (s->err == MSP_OK)
 		s->err = load(s);
 	if (s->err == MSP_OK)
-		s->since = prt_books_last_seq(s->of->app->books);
+		s->err = prt_books_head(s->of->app->books, &s->since, hash);
 }
 
 static void begun(void *arg)
@@ -493,6 +499,8 @@ static void on_timer(void *arg)
 	}
 	s->began = msp_mono_now();
 	s->new_children = 0;
+	/* Anybody can send a NOTIFY in the primary's name. */
+	s->rest = msp_mono_add_ms(s->began, LOOKS_APART_MS);
 	start_work(s, BEGINNING, begin_in_pool, begun);
 }
 

@@ -5,7 +5,9 @@
 
 #include <string.h>
 
-#define STEP 1000 /* children looked at in one go */
+#define STEP      1000   /* children looked at in one go */
+#define MOVED_MAX 100000 /* while a zone is read */
+#define RECORDS   1000
 
 enum msp_err prt_merge_init(struct prt_merge *m, struct prt_books *books, struct prt_zonefile *zone, uint64_t since,
 			    bool is_first)
@@ -14,7 +16,8 @@ enum msp_err prt_merge_init(struct prt_merge *m, struct prt_books *books, struct
 	m->books = books;
 	m->parent = zone->parent;
 	m->zone = zone;
-	m->since = since;
+	m->since = m->looked = since;
+	msp_map_init(&m->moved, MOVED_MAX);
 	m->is_first = is_first;
 	m->child = msp_alloc(PRT_MERGE_CHUNK, sizeof(*m->child));
 	m->item = msp_alloc(PRT_MERGE_CHUNK, sizeof(*m->item));
@@ -40,6 +43,7 @@ void prt_merge_fini(struct prt_merge *m)
 {
 	drop_children(m);
 	drop_items(m);
+	msp_map_fini(&m->moved, NULL);
 	if (m->has_head)
 		prt_delegation_clear(&m->head);
 	m->has_head = false;
@@ -121,6 +125,51 @@ static enum msp_err more_zone(struct prt_merge *m)
 /* --- what differs
  * ------------------------------------------------------------------------------------------------------ */
 
+static bool moves(enum prt_verdict verdict)
+{
+	return verdict == PRT_VERDICT_ACCEPTED || verdict == PRT_VERDICT_PUBLISHED || verdict == PRT_VERDICT_FAILED ||
+	       verdict == PRT_VERDICT_IMPORTED;
+}
+
+static enum msp_err take_record(void *arg, uint64_t seq, struct msp_span octets)
+{
+	struct prt_merge *m = arg;
+	struct prt_audit a;
+	enum msp_err err = prt_audit_read(octets, &a);
+
+	if (err != MSP_OK)
+		return err;
+	m->looked = seq;
+	if (moves(a.verdict)) {
+		struct msp_name_key key = msp_name_key(&a.child);
+
+		m->is_full |= msp_map_put(&m->moved, msp_name_key_span(&key), m, NULL) != MSP_OK;
+	}
+	prt_audit_fini(&a);
+	return MSP_OK;
+}
+
+static enum msp_err find_moved(struct prt_merge *m)
+{
+	uint64_t from;
+	enum msp_err err;
+
+	do {
+		from = m->looked;
+		err = prt_books_audit(m->books, from + 1, RECORDS, take_record, m);
+	} while (err == MSP_OK && m->looked - from >= RECORDS);
+	return err;
+}
+
+/* A record alone says nothing: a child could have itself left alone for ever, by something that is refused. */
+static bool has_moved(const struct prt_merge *m, const struct prt_child *c)
+{
+	struct msp_name_key key = msp_name_key(&c->name);
+
+	return c->last_seq > m->since &&
+	       (m->is_full || c->last_seq > m->looked || msp_map_get(&m->moved, msp_name_key_span(&key)) != NULL);
+}
+
 static enum msp_err import_one(void *arg, struct prt_child *c, bool exists, struct msp_wall now,
 			       struct prt_outcome *out)
 {
@@ -130,8 +179,10 @@ static enum msp_err import_one(void *arg, struct prt_child *c, bool exists, stru
 	if (!exists && i->d.count == 0)
 		return MSP_OK;
 	/* Something was decided, or published, after the transfer began: it may not be in there yet. Next time. */
-	if (exists && c->last_seq > i->of->since)
+	if (exists && has_moved(i->of, c)) {
+		i->of->left_alone += !prt_delegation_equal(&i->d, &c->published);
 		return MSP_OK;
+	}
 	err = prt_desk_imported(c, &i->d, now, out);
 	for (; err == MSP_OK && i->of->is_first && !exists && out->entries > 0; out->entries--)
 		prt_audit_fini(&out->entry[out->entries - 1]);
@@ -150,7 +201,9 @@ static enum msp_err flush(struct prt_merge *m)
 		name[i] = &m->item[i].d.child;
 		arg[i] = &m->item[i];
 	}
-	err = prt_books_do_many(m->books, &m->parent, name, m->item_count, import_one, arg);
+	err = find_moved(m);
+	if (err == MSP_OK)
+		err = prt_books_do_many(m->books, &m->parent, name, m->item_count, import_one, arg);
 	if (err == MSP_OK)
 		m->changed += m->item_count;
 	drop_items(m);

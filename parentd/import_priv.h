@@ -10,6 +10,8 @@
 
 #include "backend.h"
 
+#include <msproto/base/map.h>
+
 /* --- import_zone.c: the file ----------------------------------------------------------------------------------------
  */
 
@@ -54,7 +56,12 @@ struct prt_merge {
 	struct msp_name parent;
 	struct prt_zonefile *zone; /* borrowed; sealed */
 	uint64_t since; /* journal's end before the transfer: children that have changed since are left alone */
-	bool is_first;  /* nothing was imported before: one line in the log for all, no record for each */
+	/* Children whose delegation has moved since then, or has been published: what the transfer says of them may be
+	 * older. `looked`: the journal has been gone through up to there. */
+	struct msp_map moved;
+	uint64_t looked;
+	bool is_full;  /* more than fit: none that has a newer record is touched */
+	bool is_first; /* nothing was imported before: one line in the log for all, no record for each */
 	/* progress */
 	bool zone_over, books_over, has_head;
 	enum msp_err head_err;
@@ -68,10 +75,12 @@ struct prt_merge {
 	struct msp_name child_last;
 	struct prt_merge_item {
 		struct prt_delegation d; /* owned */
-		const struct prt_merge *of;
+		struct prt_merge *of;
 	} * item; /* owned: what differs */
 	size_t item_count;
 	uint64_t seen, changed, too_large;
+	uint64_t left_alone; /* at least so many of those that differ have changed since `since`; the books' thread
+				counts */
 	struct msp_name too_large_first;
 };
 MSP_CHECKED enum msp_err prt_merge_init(struct prt_merge *m, struct prt_books *books, struct prt_zonefile *zone,

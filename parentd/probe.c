@@ -19,6 +19,7 @@ struct host {
 	struct prt_probe *probe;
 	struct msp_name name;
 	bool needs_lookup, is_unresolved; /* a look-up did not say what addresses there are */
+	bool is_refused;                  /* of its addresses one is where nobody is asked */
 	size_t addrs;
 };
 
@@ -311,13 +312,20 @@ static void on_first_round(void *arg, const struct msp_batch_answer *answer, siz
 
 /* --- the addresses --- */
 
-/* More of one name than a delegation may have are not looked at. */
+/*
+ * More of one name than a delegation may have are not looked at. Nor is one that lies in our own network, whoever says
+ * so, a child or the zone that its name servers are in: nobody but us can ask there.
+ */
 static enum msp_err add_addresses(struct host *h, const struct msp_rrset *set)
 {
 	struct prt_probe *p = h->probe;
 	enum msp_err err = MSP_OK;
 
 	for (size_t i = 0; err == MSP_OK && set != NULL && i < set->count && h->addrs < HOST_ADDRS_MAX; i++) {
+		if (!prt_address_is_usable(set->rdata[i], (p->questions & PRT_PROBE_PRIVATE) != 0)) {
+			h->is_refused = true;
+			continue;
+		}
 		if (p->targets == p->room) {
 			size_t room = 2 * p->room + 4;
 			struct target *more = msp_realloc(p->target, room, sizeof(*more));
@@ -340,7 +348,7 @@ static size_t entries(const struct host *h, size_t addrs_max)
 {
 	size_t addrs = h->addrs < addrs_max ? h->addrs : addrs_max;
 
-	return addrs + (addrs == 0 || h->is_unresolved);
+	return addrs + (addrs == 0 || h->is_unresolved || h->is_refused);
 }
 
 static size_t entries_of_all(const struct prt_probe *p, size_t addrs_max)
@@ -394,12 +402,16 @@ static enum msp_err make_evidence(struct prt_probe *p)
 	return MSP_OK;
 }
 
-static bool is_unresolved(const struct prt_probe *p, const struct msp_name *host)
+/* Why a name stands there without an address. */
+static enum msp_err why_none(const struct prt_probe *p, const struct msp_name *name)
 {
-	for (size_t i = 0; i < p->hosts; i++)
-		if (msp_name_equal(&p->host[i].name, host))
-			return p->host[i].is_unresolved;
-	return true;
+	const struct host *h = p->host;
+
+	while (h < p->host + p->hosts && !msp_name_equal(&h->name, name))
+		h++;
+	if (h == p->host + p->hosts)
+		return MSP_ENET;
+	return h->is_refused ? MSP_EREFUSED : h->is_unresolved ? MSP_ENET : MSP_ENOTFOUND;
 }
 
 /* All addresses are known: ask them. From the loop; p may be over when it returns. */
@@ -420,7 +432,7 @@ static void look(struct prt_probe *p)
 		if (l->server->addr.family != MSP_FAMILY_NONE && ask(l, first_round, on_first_round))
 			continue;
 		if (l->server->addr.family == MSP_FAMILY_NONE)
-			fail_round(l, first_round, is_unresolved(p, &l->server->host) ? MSP_ENET : MSP_ENOTFOUND);
+			fail_round(l, first_round, why_none(p, &l->server->host));
 		if ((p->questions & PRT_Q_HOSTS) != 0)
 			fail_round(l, second_round, l->server->answer[PRT_Q_NS].err);
 		failed++;

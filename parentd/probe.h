@@ -33,8 +33,11 @@ void prt_prober_set(struct prt_prober *p, const struct prt_probe_conf *conf);
 size_t prt_prober_load(const struct prt_prober *p);
 
 /** Bits: 1 << enum prt_question; PRT_Q_HOSTS adds A and AAAA of name servers below the child (CSYNC). */
-#define PRT_Q_HOSTS     (1u << PRT_Q__N)
-#define PRT_PROBE_CHECK ((1u << PRT_Q_SOA) | (1u << PRT_Q_NS) | (1u << PRT_Q_DNSKEY))
+#define PRT_Q_HOSTS (1u << PRT_Q__N)
+/** Not a question: addresses may be private or loopback ones. Without it those are never asked: whoever has a child
+ * would have us connect to our own network. */
+#define PRT_PROBE_PRIVATE (1u << (PRT_Q__N + 1))
+#define PRT_PROBE_CHECK   ((1u << PRT_Q_SOA) | (1u << PRT_Q_NS) | (1u << PRT_Q_DNSKEY))
 #define PRT_PROBE_GLANCE                                                                                               \
 	((1u << PRT_Q_CDS) | (1u << PRT_Q_CDNSKEY) | (1u << PRT_Q_CSYNC)) /* is there anything at all? */
 #define PRT_PROBE_CDS   (PRT_PROBE_CHECK | (1u << PRT_Q_CDS) | (1u << PRT_Q_CDNSKEY) | (1u << PRT_Q_SOA_AGAIN))
@@ -42,8 +45,9 @@ size_t prt_prober_load(const struct prt_prober *p);
 
 /**
  * @param evidence complete: one server for each address of each name server; a name that has no address, or could not
- * be resolved, is there as one server with addr.family NONE and err MSP_ENOTFOUND or MSP_ENET in every answer. Taken
- * over by the callback (prt_evidence_fini). With more than PRT_SERVERS_MAX addresses: the first ones of each name.
+ * be resolved, or has an address that is not asked (PRT_PROBE_PRIVATE), is there as one server with addr.family NONE
+ * and err MSP_ENOTFOUND, MSP_ENET or MSP_EREFUSED in every answer. Taken over by the callback (prt_evidence_fini). With
+ * more than PRT_SERVERS_MAX addresses: the first ones of each name.
  */
 typedef void prt_probe_fn(void *arg, struct prt_evidence *evidence);
 struct prt_probe;

@@ -14,16 +14,17 @@
 #include <stdio.h>
 #include <string.h>
 
-#define RETRY_FIRST_MS 2000
-#define RETRY_MAX_MS   600000
-#define AGAIN_MS       3600000 /* somebody may have taken the records out of the parent zone */
-#define ANSWER_MS      10000
-#define NOTIFY_TRIES   5
-#define REFRESH_S      300
-#define RETRY_S        60
-#define EXPIRE_S       1209600
-#define META_MAX       64
-#define CONTENT_MAX    (64u << 10)
+#define RETRY_FIRST_MS  2000
+#define RETRY_MAX_MS    600000
+#define AGAIN_MS        3600000 /* somebody may have taken the records out of the parent zone */
+#define ANSWER_MS       10000
+#define AGAIN_FAILED_MS 10000
+#define NOTIFY_TRIES    5
+#define REFRESH_S       300
+#define RETRY_S         60
+#define EXPIRE_S        1209600
+#define META_MAX        64
+#define CONTENT_MAX     (64u << 10)
 
 /* --- what ----------------------------------------------------------------------------------------------------------
  */
@@ -396,9 +397,11 @@ static enum msp_err open_jobs(struct prt_publisher *p)
 	if (p->job == NULL)
 		return MSP_ENOMEM;
 	p->settings = prt_settings_ref(p->app->settings);
-	for (size_t i = 0; err == MSP_OK && i < count; i++) {
-		err = job_init(p, &p->job[i], prt_conf_parent_at(p->app->conf, i));
+	for (size_t i = 0; i < count; i++) { /* one that fails is no reason for the others to be without */
+		enum msp_err own = job_init(p, &p->job[i], prt_conf_parent_at(p->app->conf, i));
+
 		p->count = i + 1;
+		err = err == MSP_OK ? own : err;
 	}
 	return err;
 }
@@ -413,6 +416,11 @@ static void close_jobs(struct prt_publisher *p)
 	prt_settings_unref(&p->settings);
 }
 
+static void renew(void *arg)
+{
+	prt_publisher_renew(arg);
+}
+
 enum msp_err prt_publisher_open(struct prt_app *app, struct prt_publisher **out)
 {
 	struct prt_publisher *p = msp_alloc(1, sizeof(*p));
@@ -422,7 +430,9 @@ enum msp_err prt_publisher_open(struct prt_app *app, struct prt_publisher **out)
 	if (p == NULL)
 		return MSP_ENOMEM;
 	p->app = app;
-	err = open_jobs(p);
+	err = msp_timer_new(app->loop, renew, p, &p->again);
+	if (err == MSP_OK)
+		err = open_jobs(p);
 	if (err != MSP_OK)
 		prt_publisher_close(out);
 	return err;
@@ -434,8 +444,10 @@ void prt_publisher_renew(struct prt_publisher *p)
 
 	close_jobs(p);
 	err = open_jobs(p);
-	if (err != MSP_OK)
-		msp_log(p->app->log, MSP_LOG_ERROR, "publish-failed", MSP_F_STR("error", msp_err_text(err)));
+	if (err == MSP_OK)
+		return;
+	msp_log(p->app->log, MSP_LOG_ERROR, "publish-failed", MSP_F_STR("error", msp_err_text(err)));
+	msp_timer_start(p->again, AGAIN_FAILED_MS); /* the store is away, perhaps */
 }
 
 void prt_publisher_close(struct prt_publisher **out)
@@ -446,5 +458,7 @@ void prt_publisher_close(struct prt_publisher **out)
 	if (p == NULL)
 		return;
 	close_jobs(p);
+	if (p->again != NULL)
+		msp_timer_close(&p->again);
 	msp_free(p);
 }

@@ -42,6 +42,7 @@ struct prt_publisher {
 	struct prt_settings *settings; /* held */
 	struct prt_publish_job *job;   /* owned, one for each parent */
 	size_t count;
+	struct msp_timer *again; /* something could not be made ready */
 	/* working memory, never held across calls */
 	uint8_t message[MSP_MSG_MAX];
 	struct msp_rr_scratch scratch;

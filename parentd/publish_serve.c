@@ -104,7 +104,19 @@ static void add_set(struct msp_msgw *w, enum msp_section section, const struct m
 	}
 }
 
-/* The set asked for: at the name, or at the wildcard where the name does not exist (RFC 4592 3.3). */
+static bool is_apex_closest(const struct prt_publish_job *j, const struct msp_name *name)
+{
+	struct msp_name up;
+
+	for (unsigned labels = 1; msp_name_parent(name, labels, &up) == MSP_OK && !msp_name_equal(&up, &j->apex);
+	     labels++)
+		if (prt_records_has_name(&j->records, &up))
+			return false;
+	return true;
+}
+
+/* The set asked for: at the name, or at the wildcard where the name does not exist, and nothing between it and the apex
+ * does either (RFC 4592 3.3.1: the closest encloser is the apex). */
 static const struct msp_rrset *find(const struct prt_publish_job *j, const struct msp_name *name, uint16_t type,
 				    bool *exists)
 {
@@ -114,7 +126,8 @@ static const struct msp_rrset *find(const struct prt_publish_job *j, const struc
 	const struct msp_name *at = name;
 
 	*exists = msp_name_equal(name, &j->apex) || prt_records_has_name(&j->records, name);
-	if (!*exists && msp_name_prepend("*", &j->apex, &wild) == MSP_OK && prt_records_has_name(&j->records, &wild)) {
+	if (!*exists && is_apex_closest(j, name) && msp_name_prepend("*", &j->apex, &wild) == MSP_OK &&
+	    prt_records_has_name(&j->records, &wild)) {
 		*exists = true;
 		at = &wild;
 	}

@@ -82,13 +82,14 @@ static enum msp_err open_resolver(struct prt_app *app, struct msp_why *why)
 
 static struct prt_probe_conf probe_conf(const struct prt_conf *c)
 {
+	/* Scans and checks of changes have their own limits, each this much: neither waits behind the other. */
 	return (struct prt_probe_conf){ .source4 = c->probe_source4,
 					.source6 = c->probe_source6,
 					.ipv4 = c->probe_ipv4,
 					.ipv6 = c->probe_ipv6,
 					.port = (uint16_t)c->probe_port,
 					.timeout_ms = c->probe_timeout_s * 1000,
-					.in_flight_max = (unsigned)c->limits.scans_in_flight };
+					.in_flight_max = 2 * (unsigned)c->limits.scans_in_flight };
 }
 
 static enum msp_err open_parts(struct prt_app *app)

@@ -74,6 +74,13 @@ struct prt_app {
 	struct prt_stats stats;
 };
 
+/** Each decision goes through here once, when it is durable, whoever asked for it. */
+static inline void prt_app_count(struct prt_app *app, const struct prt_outcome *out)
+{
+	for (size_t i = 0; i < out->entries; i++)
+		app->stats.changes += out->entry[i].verdict == PRT_VERDICT_ACCEPTED;
+}
+
 /* --- shell.c --- */
 enum msp_err prt_shell_check(const char *conf_path, struct msp_buf *errors);
 enum msp_err prt_shell_start(struct msp_loop *loop, struct msp_log *log, const char *conf_path, void **app,

@@ -30,7 +30,7 @@
 #define CHILD_COLUMNS   "keys:tag,algorithm,state,method,since,used?,attempts?,rounds?,next_look?,replaces?,fingerprint"
 #define AUDIT_COLUMNS   "seq,at,child,verdict,source,who,rule,why?,rcode?,ede?"
 #define PARENT_COLUMNS  "parent,policy,backends,children?,serial?,being_read?,read_at?,error?"
-#define BACKEND_COLUMNS "parent,backend,place,behind,busy,down,last_ok?,next?,error?"
+#define BACKEND_COLUMNS "parent,backend,place,behind,busy,down,standby?,set_aside,last_ok?,next?,error?"
 
 static const struct ctl_command commands[] = {
 	{ "status", "", "what the daemons on this machine are doing (--socket: one daemon)", ctl_status, NULL, NULL },
@@ -64,8 +64,9 @@ static const struct ctl_command commands[] = {
 	  CHILD_KEYS_COLUMNS },
 	{ "parent show", "CHILD", "one child: delegation, keys, what waits and for what, last scan", ctl_local,
 	  CTL_PARENTD_SOCKET, CHILD_COLUMNS },
-	{ "parent approve", "CHILD [WHAT]", "trust the key with this fingerprint, or make the change that waits",
-	  ctl_parent_order, CTL_PARENTD_SOCKET, NULL },
+	{ "parent approve", "CHILD WHAT [HOW]",
+	  "trust the key with this fingerprint, or make the change with this digest", ctl_parent_order,
+	  CTL_PARENTD_SOCKET, NULL },
 	{ "parent reject", "CHILD [WHAT]", "distrust the key, or drop the change that waits", ctl_parent_order,
 	  CTL_PARENTD_SOCKET, NULL },
 	{ "parent forget", "CHILD WHAT", "forget the key with this fingerprint", ctl_parent_order, CTL_PARENTD_SOCKET,
@@ -93,6 +94,7 @@ static const struct ctl_command commands[] = {
 	  ctl_parent_order, CTL_PARENTD_SOCKET, NULL },
 	{ "parent sync", "ZONE", "the child's side: bring the parent up to date now", ctl_local, CTL_MSAD_SOCKET,
 	  NULL },
+	{ "parent roll", "ZONE", "the child's side: another key towards the parent", ctl_local, CTL_MSAD_SOCKET, NULL },
 	{ "parent status", "ZONE", "the child's side: where it stands with the parent", ctl_local, CTL_MSAD_SOCKET,
 	  NULL },
 	{ "query hsync", "ZONE", "the HSYNC RRset in words [@SERVER]", ctl_query_hsync, NULL,

@@ -538,6 +538,10 @@ limits = {{ {self._group(self.limits)} }};
         assert a.rcode == "NOERROR", a
         return self.ctl("parent approve", child=child, what=key.fingerprint)
 
+    def approve_change(self, child=CHILD, **kw):
+        """The change that waits, as an operator does who has looked at it."""
+        return self.ctl("parent approve", child=child, what=self.show(child)["pending"]["digest"], **kw)
+
     # children
 
     def send(self, raw, tcp=True, timeout=LIMIT_S, source=None):

@@ -6,6 +6,7 @@ do there comes back by transfer; and whatever is down meanwhile, nothing that wa
 
 import json
 import os
+import runpy
 import socket
 import struct
 import subprocess
@@ -248,7 +249,7 @@ def test_propose_waits_for_an_operator(servers, base):
     k = trusted(d)
     update(d, k, delegation(n=3))
     assert ns_of(p.axfr()) == ["ns.one.test.", "ns.two.test."] and d.ns() == ["ns.one.test.", "ns.two.test."]
-    d.ctl("parent approve", child=CHILD)
+    d.approve_change(CHILD)
     h.wait_for(lambda: sorted(p.at(CHILD)) == wanted(n=3), message="approved")
 
 
@@ -667,3 +668,28 @@ def test_the_epp_example(servers, base):
         "4711", "13", "2", "A1" * 32]
     assert epp({"version": 2}, "--print").returncode == 65
     assert epp([], "--print").returncode == 65
+
+
+def answers(code, more=""):
+    return (f'<epp xmlns="{URN["epp"]}" xmlns:d="{URN["domain"]}" xmlns:s="{URN["sec"]}"><response><result code="{code}">'
+            f'<msg>x</msg></result>{more}</response></epp>')
+
+
+@pytest.mark.parametrize("digest, exit_status", [("a1" * 32, 0), ("b2" * 32, 65)])
+def test_an_epp_update_whose_answer_was_lost_is_found_done(base, digest, exit_status):
+    """It is sent again, and the registry refuses it: it has it already, or something else."""
+    hook = runpy.run_path(EPP, run_name="hook")
+    job = dict(version=1, child="child.example.", seq=7, haveNs=[], ns=[dict(name="ns.child.example.", addresses=["192.0.2.4"])],
+               ds=[dict(keyTag=4711, alg=13, digestType=2, digest=digest)], haveDs=[])
+    has = ('<resData><d:infData><d:ns><d:hostAttr><d:hostName>NS.child.example</d:hostName><d:hostAddr ip="v4">192.0.2.4'
+           '</d:hostAddr></d:hostAttr></d:ns></d:infData></resData><extension><s:infData><s:dsData><s:keyTag>4711</s:keyTag>'
+           f'<s:alg>13</s:alg><s:digestType>2</s:digestType><s:digest>{"A1" * 32}</s:digest></s:dsData></s:infData></extension>')
+    password = os.path.join(str(base), "pass")
+    h.write(password, "secret")
+    ours, theirs = socket.socketpair()
+    for text in ("<epp/>", answers(1000), answers(2306), answers(1000, has)):
+        theirs.sendall(struct.pack("!I", len(text) + 4) + text.encode())
+    r = hook["converse"](ours, {"client": "R", "password-file": password}, hook["octets"](hook["command"](job)), job)
+    ours.close()
+    theirs.close()
+    assert r == exit_status

@@ -92,9 +92,31 @@ def test_propose_approve_reject(servers, base):
         assert p.ns() == ["ns.one.test.", "ns.two.test."]
         shown = msctl(p, "parent", "show", h.CHILD)
         assert shown["pending"]["who"] == f"key {key.tag}" and len(shown["pending"]["wanted"]) == 2
-        msctl(p, "parent", verb, h.CHILD)
+        digest = shown["pending"]["digest"]
+        assert "another one" in msctl(p, "parent", verb, h.CHILD, digest[:-1] + ("0" if digest[-1] != "0" else "1"), code=1)
+        msctl(p, "parent", verb, h.CHILD, digest)
         assert p.ns() == after
-    msctl(p, "parent", "approve", h.CHILD, code=1)  # nothing waits
+    msctl(p, "parent", "approve", h.CHILD, digest, code=1)  # nothing waits
+
+
+def test_a_change_that_was_not_looked_at_is_not_approved(servers, base):
+    """Between `show` and `approve` the child puts another change in place of the one that waits."""
+    p = servers(h.Parentd(base, policy=dict(mode="propose"))).start()
+    key = h.ChildKey()
+    p.add_child(keys=[key])
+    assert p.update(key, h.replace_ns(h.CHILD, ["ns1.test.", "ns2.test."])).rcode == "NOERROR"
+    seen = msctl(p, "parent", "show", h.CHILD)["pending"]["digest"]
+    assert p.update(key, h.replace_ns(h.CHILD, ["ns1.evil.test.", "ns2.evil.test."])).rcode == "NOERROR"
+    assert "another one" in msctl(p, "parent", "approve", h.CHILD, seen, "force", code=1)
+    assert p.ns() == ["ns.one.test.", "ns.two.test."]
+    msctl(p, "parent", "reject", h.CHILD)
+    assert "pending" not in msctl(p, "parent", "show", h.CHILD)
+
+
+def test_a_child_is_added_once(parent, key):
+    """Adding it again is no way around locks and gates."""
+    assert "there already" in msctl(parent, "parent", "add", h.CHILD, "-", stdin=records(ns=("a.evil.test.", "b.evil.test.")), code=1)
+    assert parent.ns() == ["ns.one.test.", "ns.two.test."]
 
 
 def test_set_and_rollback(parent, key):
@@ -129,9 +151,11 @@ def test_the_audit_trail_is_whole_and_a_change_of_it_shows(servers, base):
     p.add_child(keys=[key])
     for n in range(20):
         assert p.update(key, h.replace_ns(h.CHILD, [f"ns{n}.test.", "ns.two.test."])).rcode == "NOERROR"
+    h.wait_for(lambda: msctl(p, "parent", "children", "unpublished") == [])
     rows = msctl(p, "parent", "audit")
     assert [r["seq"] for r in rows] == list(range(1, len(rows) + 1))
-    assert rows[-1]["before"] != rows[-1]["after"] and rows[-1]["who"] == f"key {key.tag}"
+    last = [r for r in rows if r["verdict"] == "accepted"][-1]
+    assert last["before"] != last["after"] and last["who"] == f"key {key.tag}"
     assert msctl(p, "parent", "verify")["to"] == len(rows)
     assert [r["seq"] for r in msctl(p, "parent", "audit", "5")] == list(range(5, len(rows) + 1))
     p.stop()
@@ -143,6 +167,27 @@ def test_the_audit_trail_is_whole_and_a_change_of_it_shows(servers, base):
     p.start()
     text = msctl(p, "parent", "verify", code=1)
     assert "10" in text or "11" in text, text  # the record itself, or the one behind it
+
+
+@pytest.mark.parametrize("how", ["delete from kv where rowid in (select rowid from kv where bucket = 'audit' "
+                                 "order by key desc limit 3)",
+                                 "delete from kv where bucket = 'audit'"])
+def test_an_audit_trail_that_lost_its_end_is_not_whole(servers, base, how):
+    p = servers(h.Parentd(base)).start()
+    key = h.ChildKey()
+    p.add_child(keys=[key])
+    for n in range(5):
+        assert p.update(key, h.replace_ns(h.CHILD, [f"ns{n}.test.", "ns.two.test."])).rcode == "NOERROR"
+    h.wait_for(lambda: msctl(p, "parent", "children", "unpublished") == [])
+    last = msctl(p, "parent", "verify")["to"]
+    p.stop()
+    db = sqlite3.connect(f"{p.dir}/state/parentd.db")
+    assert db.execute(how.replace("rowid", "key")).rowcount > 0
+    db.commit()
+    db.close()
+    p.start()
+    text = msctl(p, "parent", "verify", code=1)
+    assert f"there have been {last}" in text, text
 
 
 def test_acting_as_a_child(parent, tmp_path):
@@ -178,10 +223,23 @@ def test_status_metrics_and_health(servers, base):
     text = get("/metrics")
     values = dict(line.split() for line in text.splitlines() if line and line[0] != "#" and "{" not in line)
     assert values["parentd_updates_total"] == "3" and values["parentd_unknown_keys_total"] == "1"
-    assert float(values["parentd_changes_total"]) >= 1
-    assert get("/healthz") == ""
+    assert values["parentd_changes_total"] == "1"
+    assert get("/healthz") == "ok\n"
     s = msctl(p, "status")
     assert s["daemon"] == "parentd" and s["updates"] == 3
+    msctl(p, "parent", "set", h.CHILD, "-", stdin=records(ns=("ns7.test.", "ns8.test.")))
+    assert msctl(p, "status")["changes"] == 2  # whoever made them
+
+
+def test_without_a_backend_what_is_accepted_is_published(servers, base):
+    p = servers(h.Parentd(base)).start()
+    key = h.ChildKey()
+    p.add_child(keys=[key])
+    assert p.update(key, h.replace_ns(h.CHILD, ["ns1.test.", "ns2.test."])).rcode == "NOERROR"
+    h.wait_for(lambda: msctl(p, "parent", "children", "unpublished") == [])
+    h.wait_for(lambda: msctl(p, "parent", "backends")[0]["behind"] == 0)
+    b, = msctl(p, "parent", "backends")
+    assert b["backend"] == "none" and not b["down"] and b["set_aside"] == 0 and "standby" not in b
 
 
 @pytest.mark.parametrize("text, says", [

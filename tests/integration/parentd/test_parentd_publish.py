@@ -118,6 +118,9 @@ def test_as_a_zone_of_its_own(servers, base):
         a = dns.query.udp(dns.message.make_query(name, rdtype), p.addr, port=p.port, timeout=h.LIMIT_S)
         assert a.rcode() == 0 and sum(len(s) for s in a.answer) == count, (name, a)
         assert count > 0 or a.authority
+    # RFC 4592 3.3.1: below a name that exists, the wildcard itself for one, it does not apply
+    a = dns.query.udp(dns.message.make_query(f"x.{WILD}", 66), p.addr, port=p.port, timeout=h.LIMIT_S)
+    assert a.rcode() == 3 and not a.answer and a.authority, a
     # a restart changes nothing, another content has another serial
     p.stop()
     p.start()

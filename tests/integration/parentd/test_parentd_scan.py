@@ -317,7 +317,7 @@ def test_csync_without_immediate_waits_for_an_operator(servers, base, parent):
     pending = h.wait_for(lambda: parent.show(zone.name).get("pending"), message="waits")
     assert pending["waits_for"] == "operator" and pending["source"] == "csync"
     assert parent.ns() == [f"ns1.{zone.name}", f"ns2.{zone.name}"]
-    parent.ctl("parent approve", child=zone.name, what="change")
+    parent.approve_change(zone.name)
     h.wait_for(lambda: parent.ns() == [f"ns1.{zone.name}", f"ns3.{zone.name}"], message="approved")
 
 

@@ -412,6 +412,30 @@ static void an_accepted_change_is_applied_and_published(void **unused)
 	end();
 }
 
+static void without_any_backend_what_is_accepted_is_published_at_once(void **unused)
+{
+	(void)unused;
+	begin(PRT_BACKEND_UPDATE, -1);
+	parent_conf.backends.count = 0;
+	made("a.example.");
+	accepted("a.example.", "before");
+	open_backends();
+	run_published("a.example.", "before");
+	accepted("a.example.", "new");
+	run_published("a.example.", "new");
+	run_quiet();
+	assert_int_equal(prt_backends_count(app.backends), 1);
+	assert_string_equal(state(0).conf->name, "none");
+	assert_false(state(0).is_down);
+	assert_int_equal(teller[0].calls, 0);
+	/* with a zone that is read it is published when it stands there */
+	parent_conf.primary.addr.family = MSP_FAMILY_V4;
+	prt_backends_renew(app.backends);
+	assert_int_equal(prt_backends_count(app.backends), 0);
+	parent_conf.primary.addr.family = MSP_FAMILY_NONE;
+	end();
+}
+
 static void several_changes_of_a_child_become_one(void **unused)
 {
 	(void)unused;
@@ -762,7 +786,8 @@ static void read_import(struct prt_zonefile *z, uint64_t since, bool is_first, s
 	prt_zonefile_close(z);
 }
 
-static void import_zone(size_t step, const char *without, uint64_t since)
+/* How many were left alone. */
+static uint64_t import_zone(size_t step, const char *without, uint64_t since)
 {
 	struct prt_zonefile z;
 	struct prt_merge m;
@@ -770,6 +795,7 @@ static void import_zone(size_t step, const char *without, uint64_t since)
 	fill_zone(&z, step, without);
 	read_import(&z, since, false, &m);
 	prt_merge_fini(&m);
+	return m.left_alone;
 }
 
 static void delegations_are_found_in_whatever_order_they_come(void **unused)
@@ -880,6 +906,30 @@ static void the_first_import_leaves_no_record_for_each_child(void **unused)
 	end();
 }
 
+static enum msp_err do_lock(void *arg, struct prt_child *c, bool exists, struct msp_wall now, struct prt_outcome *out)
+{
+	struct prt_asker asker = { .source = PRT_SRC_OPERATOR, .who = "operator anna" };
+
+	(void)arg;
+	(void)exists;
+	return prt_desk_lock(c, true, "for a moment", &asker, now, out);
+}
+
+static void a_record_that_moves_nothing_keeps_nobody_from_being_removed(void **unused)
+{
+	uint64_t before;
+
+	(void)unused;
+	begin(PRT_BACKEND_UPDATE, -1);
+	made("gone.example.");
+	before = here();
+	job("gone.example.", "x", do_lock); /* during the transfer */
+	assert_true(here() > before);
+	assert_int_equal(import_zone(1, NULL, before), 0);
+	assert_true(is_gone("gone.example."));
+	end();
+}
+
 static void what_is_accepted_stands_and_what_changed_since_is_left_alone(void **unused)
 {
 	uint64_t before;
@@ -888,11 +938,14 @@ static void what_is_accepted_stands_and_what_changed_since_is_left_alone(void **
 	begin(PRT_BACKEND_UPDATE, -1);
 	made("b.example.");
 	accepted("b.example.", "new");
-	import_zone(1, NULL, here());
+	assert_int_equal(import_zone(1, NULL, here()), 0);
 	assert_true(is_registered("b.example.", "new"));
 	before = here();
 	accepted("b.example.", "newer");
-	import_zone(1, NULL, before - 1); /* its transfer began before that */
+	made("c.example.");
+	/* Its transfer began before that. b in it is as published; c, made meanwhile, is not: the zone is read again.
+	 */
+	assert_int_equal(import_zone(1, NULL, before - 1), 1);
 	assert_true(is_registered("b.example.", "newer"));
 	assert_false(is_published("b.example.", "newer"));
 	end();
@@ -902,6 +955,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(an_accepted_change_is_applied_and_published),
+		cmocka_unit_test(without_any_backend_what_is_accepted_is_published_at_once),
 		cmocka_unit_test(several_changes_of_a_child_become_one),
 		cmocka_unit_test(a_backend_that_is_down_is_asked_again_and_nothing_is_lost),
 		cmocka_unit_test(who_is_refused_is_found_and_the_others_go_through),
@@ -917,6 +971,7 @@ int main(void)
 		cmocka_unit_test(what_is_more_than_a_delegation_is_said_to_be),
 		cmocka_unit_test(an_import_writes_what_differs_and_marks_what_is_gone),
 		cmocka_unit_test(the_first_import_leaves_no_record_for_each_child),
+		cmocka_unit_test(a_record_that_moves_nothing_keeps_nobody_from_being_removed),
 		cmocka_unit_test(what_is_accepted_stands_and_what_changed_since_is_left_alone),
 	};
 

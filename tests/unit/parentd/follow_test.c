@@ -1228,6 +1228,28 @@ static void a_notify_leads_to_one_scan_and_those_behind_it_are_coalesced(void **
 	close_rig();
 }
 
+static void a_notify_does_not_wait_for_the_retry_of_a_look_that_failed(void **state)
+{
+	struct prt_child c;
+
+	(void)state;
+	open_rig();
+	put_child(C, SIGNED);
+	c = get_child(C);
+	c.scan.started[0].s = NOW - 10;
+	c.scan.failures = 3;
+	c.scan.next.s = NOW + 2400;
+	store(&c);
+	prt_child_fini(&c);
+	assert_true(notify());
+	settle();
+	assert_int_equal(prober.started, 0);
+	c = get_child(C);
+	assert_int_equal(c.scan.next.s, NOW + 50);
+	prt_child_fini(&c);
+	close_rig();
+}
+
 static void a_secure_child_is_asked_once_for_all_that_its_cds_needs(void **state)
 {
 	(void)state;
@@ -1754,6 +1776,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(the_line_has_an_end),
 		cmocka_unit_test(close_with_everything_under_way),
 		cmocka_unit_test(a_notify_leads_to_one_scan_and_those_behind_it_are_coalesced),
+		cmocka_unit_test(a_notify_does_not_wait_for_the_retry_of_a_look_that_failed),
 		cmocka_unit_test(a_secure_child_is_asked_once_for_all_that_its_cds_needs),
 		cmocka_unit_test(csync_is_looked_at_with_its_hosts_and_a_second_soa),
 		cmocka_unit_test(what_has_changed_nothing_is_not_stored),

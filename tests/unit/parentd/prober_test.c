@@ -438,7 +438,7 @@ static void start(struct rig *r, unsigned questions)
 {
 	r->done = false;
 	r->is_inside = true;
-	T_OK(prt_probe_start(r->prober, &r->d, questions, on_probe, r, &r->probe));
+	T_OK(prt_probe_start(r->prober, &r->d, questions ^ PRT_PROBE_PRIVATE, on_probe, r, &r->probe)); /* loopback */
 	r->is_inside = false;
 	assert_false(r->done);
 }
@@ -911,6 +911,24 @@ static void a_name_that_cannot_be_resolved_is_one_server_out_of_reach(void **sta
 	rig_close(&r);
 }
 
+static void what_lies_in_our_own_network_is_never_asked(void **state)
+{
+	struct rig r;
+
+	(void)state;
+	rig_open(&r);
+	/* Whatever gives the address: the delegation's glue, or the zone of a name outside of the child. */
+	probe(&r, "two.test. ns3." C, PRT_PROBE_CHECK | PRT_PROBE_PRIVATE);
+	assert_int_equal(r.e.count, 2);
+	for (size_t i = 0; i < 2; i++) {
+		assert_int_equal(r.e.server[i].addr.family, MSP_FAMILY_NONE);
+		expect_error(answer(&r, i, PRT_Q_SOA), MSP_EREFUSED);
+	}
+	for (unsigned n = 1; n <= SERVERS; n++)
+		assert_int_equal(r.server[n].asked, 0);
+	rig_close(&r);
+}
+
 static void without_a_resolver_only_glue_is_asked(void **state)
 {
 	struct rig r;
@@ -993,8 +1011,10 @@ static void more_than_may_be_under_way_wait_in_line_and_more_than_that_are_refus
 	r.server[1].manner = HOLDS;
 	delegate(&r, "ns1." C);
 	for (size_t i = 0; i < 4; i++)
-		T_OK(prt_probe_start(r.prober, &r.d, 1u << PRT_Q_CDS, on_one_of_many, &done, &p[i]));
-	T_ERR(prt_probe_start(r.prober, &r.d, 1u << PRT_Q_CDS, on_one_of_many, &done, NULL), MSP_EBUSY);
+		T_OK(prt_probe_start(r.prober, &r.d, 1u << PRT_Q_CDS | PRT_PROBE_PRIVATE, on_one_of_many, &done,
+				     &p[i]));
+	T_ERR(prt_probe_start(r.prober, &r.d, 1u << PRT_Q_CDS | PRT_PROBE_PRIVATE, on_one_of_many, &done, NULL),
+	      MSP_EBUSY);
 	assert_int_equal(prt_prober_load(r.prober), 4);
 	K_UNTIL_COUNT(&r.k, &r.server[1].held_count, 2);
 	k_settle(&r.k);
@@ -1018,7 +1038,7 @@ static void five_hundred_at_once_are_all_answered(void **state)
 	r.conf.in_flight_max = 200; /* both ends are in this process, which may have 1,024 descriptors */
 	set_conf(&r);
 	for (size_t i = 0; i < 500; i++)
-		T_OK(prt_probe_start(r.prober, &r.d, 1u << PRT_Q_CDS, on_one_of_many, &done, NULL));
+		T_OK(prt_probe_start(r.prober, &r.d, 1u << PRT_Q_CDS | PRT_PROBE_PRIVATE, on_one_of_many, &done, NULL));
 	K_UNTIL_COUNT(&r.k, &done, 500);
 	rig_close(&r);
 }
@@ -1182,6 +1202,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(names_outside_the_child_are_looked_up),
 		cmocka_unit_test(a_name_without_address_is_one_server_that_was_not_found),
 		cmocka_unit_test(a_name_that_cannot_be_resolved_is_one_server_out_of_reach),
+		cmocka_unit_test(what_lies_in_our_own_network_is_never_asked),
 		cmocka_unit_test(without_a_resolver_only_glue_is_asked),
 		cmocka_unit_test(a_family_that_is_off_is_not_asked),
 		cmocka_unit_test(of_too_many_addresses_the_first_of_each_name_are_asked),
