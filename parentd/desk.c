@@ -291,7 +291,7 @@ enum msp_err prt_desk_imported(struct prt_child *c, const struct prt_delegation 
 	bool stands = prt_child_is_unpublished(c) && !is_gone && !was_gone;
 	enum msp_err err = MSP_OK;
 
-	if (prt_delegation_equal(d, &c->published) && (is_gone == was_gone || c->registered.count == 0))
+	if (prt_delegation_equal(d, &c->published) && (is_gone == was_gone || (is_gone && c->registered.count == 0)))
 		return MSP_OK;
 	if (!stands && !prt_delegation_equal(d, &c->registered)) {
 		err = prt_desk_entry(&k, PRT_VERDICT_IMPORTED, &by, "import",

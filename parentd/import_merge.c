@@ -245,7 +245,7 @@ static void merge_one(struct prt_merge *m)
 	}
 	m->child_at++;
 	if (order > 0) {
-		if (!c->is_gone)
+		if (!c->is_gone || c->published.count > 0) /* gone, and the backend has put it there since */
 			differs(m, &c->name);
 		return;
 	}

@@ -464,6 +464,27 @@ static void even_an_accepted_change_does_not_bring_back_what_is_gone(void **stat
 	desk_end(&d);
 }
 
+/* Others removed it while the backend was putting our change there: an import between the two saw nothing. */
+static void what_the_backend_has_put_back_is_there_again(void **state)
+{
+	struct desk d = desk_begin();
+	struct prt_delegation accepted;
+
+	(void)state;
+	d.r.no_checks = true;
+	assert_int_equal(desk_update(&d, SET_DS(DS_2), KEY_A), MSP_RCODE_NOERROR);
+	T_OK(prt_delegation_dup(&d.c.registered, &accepted));
+	import(&d, "");
+	desk_fresh(&d);
+	T_OK(prt_desk_published(&d.c, &accepted, d.now, &d.o));
+	desk_fresh(&d);
+	T_OK(prt_desk_imported(&d.c, &accepted, d.now, &d.o));
+	assert_int_equal(d.c.flags & PRT_CHILD_GONE, 0);
+	assert_true(prt_delegation_equal(&d.c.registered, &accepted));
+	prt_delegation_clear(&accepted);
+	desk_end(&d);
+}
+
 static void what_the_backend_never_takes_is_taken_back_and_told(void **state)
 {
 	struct desk d = desk_begin();
@@ -687,6 +708,7 @@ int main(void)
 		cmocka_unit_test(a_change_that_was_meant_for_another_delegation_is_dropped),
 		cmocka_unit_test(a_delegation_that_is_gone_takes_trust_with_it),
 		cmocka_unit_test(even_an_accepted_change_does_not_bring_back_what_is_gone),
+		cmocka_unit_test(what_the_backend_has_put_back_is_there_again),
 		cmocka_unit_test(what_the_backend_never_takes_is_taken_back_and_told),
 		cmocka_unit_test(an_operator_sets_what_works),
 		cmocka_unit_test(an_update_does_not_displace_what_an_operator_has_set),
