@@ -69,9 +69,10 @@ struct prt_request {
 	enum msp_keystate_state key_state;
 	uint8_t message[PRT_HASH_LEN], digest[PRT_SEEN_DIGEST];
 	/* Decision. */
-	bool has_outcome; /* initialised */
-	bool has_wanted;  /* the change waits for checks, and this is its hash */
-	bool is_accepted; /* it was registered before it could be withdrawn */
+	bool has_outcome;  /* initialised */
+	bool has_wanted;   /* the change waits for checks, and this is its hash */
+	bool is_accepted;  /* it was registered before it could be withdrawn */
+	bool is_published; /* in the same transaction */
 	uint8_t wanted[PRT_HASH_LEN];
 	struct prt_watch *watch; /* owned */
 	struct msp_mono deadline;
@@ -107,7 +108,9 @@ struct prt_receiver {
 	struct prt_app *app;      /* borrowed until closed */
 	bool is_closed, is_freed; /* freed: as soon as no worker has a batch */
 	/* Budgets, PROTOCOL C.3 step 6. Of source prefixes; of addresses that are proven; of all (family NONE). */
-	struct msp_bucket_table *requests, *proven, *rescue, *failures, *signing, *signing_all, *logging_all;
+	struct msp_bucket_table *requests, *proven, *rescue, *failures, *failures_proven, *signing, *signing_all,
+		*logging_all;
+	struct msp_bucket_table *uploads; /* of keys that nobody has, by everybody together: each is stored */
 	/* Of child names; of child names asked for from proven addresses; NOTIFYs of a child. */
 	struct msp_bucket_table *names, *names_proven, *notices;
 	uint8_t name_secret[PRT_FILTER_KEY];
@@ -134,6 +137,10 @@ struct prt_receiver {
 /* --- receive.c --- */
 /** What was not authenticated costs its source a token. */
 void prt_call_spend(struct prt_call *c);
+/** Failed verifications: of the prefix, or of the address alone where it is proven; nobody can use up another's budget
+ * with forged sources. @source PROTOCOL C.3 step 6 */
+bool prt_call_may_fail(const struct prt_call *c);
+void prt_call_failed(const struct prt_call *c);
 /** A token of the table under this name's hash. */
 bool prt_name_take(struct prt_receiver *r, struct msp_bucket_table *q, const struct msp_name *name,
 		   struct msp_mono now);

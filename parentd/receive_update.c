@@ -47,7 +47,7 @@ static void finish(struct prt_request *q)
 	}
 	/* Anybody can send it again: it is as good as a bad signature. */
 	stats->replays++;
-	(void)msp_bucket_take(q->call.r->failures, &q->call.peer, q->call.now);
+	prt_call_failed(&q->call);
 	prt_request_refuse(q, false);
 }
 
@@ -250,6 +250,19 @@ static void wait_for_checks(struct prt_request *q)
 /* --- the decision ---------------------------------------------------------------------------------------------------
  */
 
+/* With no backend, and no zone that is read, what is accepted is what the parent has: no second transaction says so. */
+static bool is_published_at_once(const struct prt_request *q, const struct prt_outcome *out)
+{
+	return (out->need & PRT_NEED_PUBLISH) != 0 && q->parent->backends.count == 0 &&
+	       q->parent->primary.addr.family == MSP_FAMILY_NONE && out->entries < PRT_ENTRIES_MAX;
+}
+
+static enum msp_err publish(struct prt_child *c, struct msp_wall now, struct prt_outcome *out)
+{
+	out->need &= ~(unsigned)PRT_NEED_PUBLISH;
+	return prt_desk_published(c, &c->registered, now, out);
+}
+
 /* On the books' thread. */
 static enum msp_err decide(void *arg, struct prt_child *c, bool exists, struct msp_wall now, struct prt_outcome *out)
 {
@@ -278,7 +291,8 @@ static enum msp_err decide(void *arg, struct prt_child *c, bool exists, struct m
 	err = prt_desk_update(q->rules, c, &in, now, out);
 	if (err == MSP_OK && (out->need & PRT_NEED_CHECK) != 0)
 		q->has_wanted = c->pending.wait == PRT_WAIT_CHECKS && hash_of(&c->pending.wanted, q->wanted) == MSP_OK;
-	return err;
+	q->is_published = err == MSP_OK && is_published_at_once(q, out);
+	return q->is_published ? publish(c, now, out) : err;
 }
 
 static void decided(void *arg, enum msp_err err)
@@ -295,6 +309,8 @@ static void decided(void *arg, enum msp_err err)
 		finish_trouble(q, err);
 		return;
 	}
+	prt_app_count(app, &q->outcome);
+	app->stats.published += q->is_published;
 	q->refusal = q->outcome.refusal;
 	if (q->outcome.has_state) {
 		q->has_state = true;

@@ -9,44 +9,37 @@
 #include <msproto/auth/trust.h>
 #include <msproto/base/mem.h>
 
-#include <stdatomic.h>
 #include <string.h>
 #include <unistd.h>
 
 #define RECORD_MAX (256u << 10) /* a child as stored */
 #define RETRY_MS   5
 
-/* --- decoded public keys --------------------------------------------------------------------------------------------
+/* --- keys that have verified something ------------------------------------------------------------------------------
  */
 
 /*
- * To make a key of RDATA costs a tenth of a verification, to find it in the store as much again.
- * Keys that have verified something are kept: each name, algorithm and tag has one place, the newest has it. A key from
- * here proves who signed and nothing more: whether it still is the child's, and trusted, the desk decides.
+ * To find a child's key in the store, and above all to have a worker do that when nothing else is under way, costs as
+ * much as a verification. So the keys that have verified something are kept: each name, algorithm and tag has one
+ * place, the newest has it. A key from here proves who signed and nothing more: whether it still is the child's, and
+ * trusted, the desk decides.
  */
-#define CACHE_SLOTS 2048
+#define CACHE_SLOTS 32768
+#define CACHED_MAX  100 /* octets of RDATA: a key of P-384. Those of RSA are not worth it */
 
 struct cached {
-	struct msp_key *key; /* owned */
-	atomic_uint refs;    /* the slot's, and those of workers; from 0 it never comes back */
+	uint64_t whose; /* hash of name, algorithm and tag; two that share one only try a wrong key first */
+	uint8_t len;    /* 0: nothing here */
+	uint8_t rdata[CACHED_MAX];
 };
 struct prt_keycache {
-	pthread_mutex_t lock;
+	pthread_mutex_t lock; /* of the slots */
 	uint8_t secret[PRT_FILTER_KEY];
-	struct cached *slot[CACHE_SLOTS];
-	struct msp_key *p256, *p384; /* owned; curves for keys that are not here. Never changed */
+	struct cached slot[CACHE_SLOTS];
+	struct msp_key *p256, *p384; /* owned; curves for the keys here. Never changed */
 };
 
-static void cached_unref(struct cached **k)
-{
-	if (*k != NULL && atomic_fetch_sub(&(*k)->refs, 1) == 1) {
-		msp_key_free(&(*k)->key);
-		msp_free(*k);
-	}
-	*k = NULL;
-}
-
-static struct cached **slot_of(struct prt_keycache *kc, const struct msp_name *owner, uint8_t algorithm, uint16_t tag)
+static uint64_t hash_of(const struct prt_keycache *kc, const struct msp_name *owner, uint8_t algorithm, uint16_t tag)
 {
 	uint8_t octets[MSP_NAME_MAX + 3];
 	struct msp_name lower = *owner;
@@ -56,71 +49,57 @@ static struct cached **slot_of(struct prt_keycache *kc, const struct msp_name *o
 	octets[lower.len] = algorithm;
 	octets[lower.len + 1] = (uint8_t)(tag >> 8);
 	octets[lower.len + 2] = (uint8_t)tag;
-	return &kc->slot[prt_siphash(kc->secret, msp_span(octets, (size_t)lower.len + 3)) % CACHE_SLOTS];
+	return prt_siphash(kc->secret, msp_span(octets, (size_t)lower.len + 3));
 }
 
-/* A reference to what is there for this claim; rdata: this very key (empty: any). NULL: nothing. */
-static struct cached *cache_find(struct prt_keycache *kc, const struct msp_name *owner, uint8_t algorithm, uint16_t tag,
-				 struct msp_span rdata)
+/* The key that there is for this claim, to q->key. */
+static bool cache_find(struct prt_request *q)
 {
-	struct cached **slot = slot_of(kc, owner, algorithm, tag), *k;
+	struct prt_keycache *kc = q->call.r->keys;
+	uint64_t hash = hash_of(kc, &q->child, q->claim.sig.algorithm, q->claim.sig.tag);
+	const struct cached *k = &kc->slot[hash % CACHE_SLOTS];
 
 	pthread_mutex_lock(&kc->lock);
-	k = *slot;
-	if (k != NULL && (msp_key_alg(k->key) != algorithm || msp_key_id(k->key) != tag ||
-			  !msp_name_equal(msp_key_owner(k->key), owner) ||
-			  (rdata.len != 0 && !msp_span_equal(msp_key_rdata(k->key), rdata))))
-		k = NULL;
-	if (k != NULL) /* the slot holds one: it is not 0 */
-		(void)atomic_fetch_add(&k->refs, 1);
+	q->key_len = k->whose == hash ? k->len : 0;
+	memcpy(q->key, k->rdata, q->key_len);
 	pthread_mutex_unlock(&kc->lock);
-	return k;
-}
-
-/* A reference; from the cache, else made now. */
-static enum msp_err cache_get(struct prt_request *q, struct msp_span rdata, struct cached **out)
-{
-	const struct prt_keycache *kc = q->call.r->keys;
-	const struct msp_key *model = q->claim.sig.algorithm == MSP_ALG_ECDSAP384 ? kc->p384 : kc->p256;
-	enum msp_err err;
-
-	*out = cache_find(q->call.r->keys, &q->child, q->claim.sig.algorithm, q->claim.sig.tag, rdata);
-	if (*out != NULL)
-		return MSP_OK;
-	*out = msp_alloc(1, sizeof(**out));
-	if (*out == NULL)
-		return MSP_ENOMEM;
-	atomic_init(&(*out)->refs, 1);
-	err = msp_key_from_rdata_like(model, &q->child, rdata, &(*out)->key);
-	if (err != MSP_OK) {
-		msp_free(*out);
-		*out = NULL;
-	}
-	return err;
+	return q->key_len != 0;
 }
 
 /* It has verified something: worth a place. */
-static void cache_keep(struct prt_keycache *kc, struct cached *k)
+static void cache_keep(struct prt_keycache *kc, const struct msp_key *key)
 {
-	struct cached **slot = slot_of(kc, msp_key_owner(k->key), msp_key_alg(k->key), msp_key_id(k->key)), *old;
+	uint64_t hash = hash_of(kc, msp_key_owner(key), msp_key_alg(key), msp_key_id(key));
+	struct msp_span rdata = msp_key_rdata(key);
+	struct cached *k = &kc->slot[hash % CACHE_SLOTS];
 
+	if (rdata.len > CACHED_MAX)
+		return;
 	pthread_mutex_lock(&kc->lock);
-	old = *slot;
-	if (old != k) {
-		*slot = k;
-		(void)atomic_fetch_add(&k->refs, 1);
-	}
+	k->whose = hash;
+	k->len = (uint8_t)rdata.len;
+	memcpy(k->rdata, rdata.ptr, rdata.len);
 	pthread_mutex_unlock(&kc->lock);
-	if (old != k)
-		cached_unref(&old);
+}
+
+static enum msp_err cache_new(const struct prt_receiver *r, struct prt_keycache **out)
+{
+	const struct msp_name *target = &r->app->conf->target;
+	struct prt_keycache *kc = *out = msp_alloc(1, sizeof(*kc));
+	enum msp_err err;
+
+	if (kc == NULL)
+		return MSP_ENOMEM;
+	pthread_mutex_init(&kc->lock, NULL);
+	memcpy(kc->secret, r->name_secret, sizeof(kc->secret));
+	err = msp_key_generate(target, MSP_ALG_ECDSAP256, 0, &kc->p256);
+	return err == MSP_OK ? msp_key_generate(target, MSP_ALG_ECDSAP384, 0, &kc->p384) : err;
 }
 
 static void cache_free(struct prt_keycache **kc)
 {
 	if (*kc == NULL)
 		return;
-	for (size_t i = 0; i < CACHE_SLOTS; i++)
-		cached_unref(&(*kc)->slot[i]);
 	msp_key_free(&(*kc)->p256);
 	msp_key_free(&(*kc)->p384);
 	pthread_mutex_destroy(&(*kc)->lock);
@@ -216,24 +195,20 @@ static void add_known(struct prt_request *q, const struct prt_keyset *keys, stru
 		add_candidate(c, prt_key_rdata(key[i]), prt_desk_keystate(keys, prt_key_rdata(key[i])));
 }
 
-static enum msp_err try_key(struct prt_request *q, const struct cached *k)
-{
-	q->tries++;
-	return msp_sig0_verify(&q->call.m, &q->claim, k->key, msp_span(NULL, 0), prt_settings_sig0(q->settings));
-}
-
-static enum msp_err try_one(struct prt_request *q, struct msp_span rdata)
+static enum msp_err try_key(struct prt_request *q, struct msp_span rdata, bool keep)
 {
 	struct prt_keycache *kc = q->call.r->keys;
-	struct cached *k;
-	enum msp_err err = cache_get(q, rdata, &k);
+	const struct msp_key *model = q->claim.sig.algorithm == MSP_ALG_ECDSAP384 ? kc->p384 : kc->p256;
+	struct msp_key *key;
+	enum msp_err err = msp_key_from_rdata_like(model, &q->child, rdata, &key);
 
 	if (err != MSP_OK)
 		return err;
-	err = try_key(q, k);
-	if (err == MSP_OK)
-		cache_keep(kc, k);
-	cached_unref(&k);
+	q->tries++;
+	err = msp_sig0_verify(&q->call.m, &q->claim, key, msp_span(NULL, 0), prt_settings_sig0(q->settings));
+	if (err == MSP_OK && keep)
+		cache_keep(kc, key);
+	msp_key_free(&key);
 	return err;
 }
 
@@ -244,7 +219,7 @@ static void try_all(struct prt_request *q, const struct candidates *c, struct ms
 		enum msp_err err = MSP_ESIG;
 
 		if (!msp_span_equal(c->rdata[i], tried))
-			err = try_one(q, c->rdata[i]);
+			err = try_key(q, c->rdata[i], true);
 		if (err == MSP_ENOMEM || err == MSP_ECRYPTO) {
 			q->found = err;
 			return;
@@ -297,18 +272,11 @@ static void look_up(struct prt_request *q, struct msp_buf *raw, struct msp_span 
  */
 static bool try_cached(struct prt_request *q)
 {
-	struct cached *k = NULL;
-
-	if (q->call.m.opcode == MSP_OPCODE_UPDATE)
-		k = cache_find(q->call.r->keys, &q->child, q->claim.sig.algorithm, q->claim.sig.tag, msp_span(NULL, 0));
-	if (k == NULL)
+	if (q->call.m.opcode != MSP_OPCODE_UPDATE || !cache_find(q))
 		return false;
-	q->key_len = msp_key_rdata(k->key).len;
-	memcpy(q->key, msp_key_rdata(k->key).ptr, q->key_len);
-	q->found = try_key(q, k);
+	q->found = try_key(q, msp_span(q->key, q->key_len), false);
 	if (q->found == MSP_OK)
 		q->found = digests(q);
-	cached_unref(&k);
 	return q->found == MSP_OK;
 }
 
@@ -458,7 +426,6 @@ void prt_crew_add(struct prt_receiver *r, struct prt_request *q)
 enum msp_err prt_crew_open(struct prt_receiver *r)
 {
 	long cores = sysconf(_SC_NPROCESSORS_ONLN);
-	enum msp_err err;
 
 	r->crew = cores < 1 ? 1 : (size_t)cores;
 	if (r->crew > PRT_CREW_MAX)
@@ -469,13 +436,7 @@ enum msp_err prt_crew_open(struct prt_receiver *r)
 	}
 	pthread_mutex_init(&r->lock, NULL);
 	pthread_cond_init(&r->idle, NULL);
-	r->keys = msp_alloc(1, sizeof(*r->keys));
-	if (r->keys == NULL)
-		return MSP_ENOMEM;
-	pthread_mutex_init(&r->keys->lock, NULL);
-	memcpy(r->keys->secret, r->name_secret, sizeof(r->keys->secret));
-	err = msp_key_generate(&r->app->conf->target, MSP_ALG_ECDSAP256, 0, &r->keys->p256);
-	return err == MSP_OK ? msp_key_generate(&r->app->conf->target, MSP_ALG_ECDSAP384, 0, &r->keys->p384) : err;
+	return cache_new(r, &r->keys);
 }
 
 void prt_crew_stop(struct prt_receiver *r)
@@ -522,7 +483,7 @@ static bool may_verify(struct prt_call *c, const struct msp_name *child, struct 
 	struct prt_receiver *r = c->r;
 	const struct prt_conf_limits *l = &r->app->conf->limits;
 
-	if (!msp_bucket_peek(r->failures, &c->peer, c->now))
+	if (!prt_call_may_fail(c))
 		return prt_refuse_std(no, MSP_EDE_BLOCKED, "C.3 step 6: failed verifications of a source",
 				      "too many failed verifications");
 	if (r->verifying >= (size_t)l->verify_in_flight ||
@@ -575,6 +536,19 @@ void prt_verify(struct prt_call *c, const struct msp_sig0_claim *claim, const st
 		prt_crew_add(q->call.r, q);
 }
 
+/* Anybody can make keys, and each that is taken in is stored, looked for and on record: together they have a budget. */
+static bool may_upload(struct prt_request *q)
+{
+	const struct msp_addr all = { .family = MSP_FAMILY_NONE };
+
+	if (q->key_state != MSP_KEYSTATE_UNKNOWN || msp_bucket_take(q->call.r->uploads, &all, q->call.now))
+		return true;
+	(void)prt_refuse_std(&q->refusal, MSP_EDE_BLOCKED, "limits of uploads", "too many new keys at this time");
+	q->refusal.rcode = MSP_RCODE_SERVFAIL;
+	q->found = MSP_EREFUSED;
+	return false;
+}
+
 bool prt_verify_done(struct prt_request *q)
 {
 	struct prt_call *c = &q->call;
@@ -585,10 +559,10 @@ bool prt_verify_done(struct prt_request *q)
 	c->now = msp_mono_now();
 	stats->verifications += q->tries;
 	if (q->found == MSP_OK)
-		return true;
+		return may_upload(q);
 	if (q->found == MSP_ESIG) {
 		stats->bad_signatures++;
-		(void)msp_bucket_take(c->r->failures, &c->peer, c->now);
+		prt_call_failed(c);
 	}
 	stats->unknown_keys += q->found == MSP_ENOKEY || q->found == MSP_ENOTFOUND;
 	if (q->found == MSP_ENOTFOUND)

@@ -3,11 +3,13 @@
 
 #include <msproto/auth/key.h>
 #include <msproto/base/mem.h>
+#include <msproto/wire/rd.h>
+#include <msproto/wire/wr.h>
 
+#include <assert.h>
 #include <openssl/bn.h>
 #include <openssl/core_names.h>
 #include <openssl/ec.h>
-#include <openssl/ecdsa.h>
 #include <openssl/err.h>
 #include <openssl/param_build.h>
 #include <openssl/rsa.h>
@@ -15,7 +17,9 @@
 
 #define EC_PART_MAX      48  /* octets of a coordinate, r or s */
 #define EC_DER_MAX       128 /* octets of a DER signature of that size: 2 * (48 + 1 + 2) + 3, rounded up */
-#define RSA_EXPONENT_MAX 5   /* octets that hold 2^33 */
+#define DER_INTEGER      0x02
+#define DER_SEQUENCE     0x30
+#define RSA_EXPONENT_MAX 5 /* octets that hold 2^33 */
 
 static const struct msp_evp_alg algs[] = {
 	{ MSP_ALG_RSASHA256, "RSASHA256", "RSA", NULL, "SHA256", 0, 0, 0 },
@@ -260,7 +264,7 @@ static enum msp_err check_pair(const struct msp_evp_alg *alg, EVP_PKEY *pair, st
 	EVP_PKEY *pub = NULL;
 	enum msp_err err = msp_evp_public(alg, field, &pub);
 
-	if (err == MSP_OK && msp_evp_sign(alg, pair, data, sig, &len) != MSP_OK)
+	if (err == MSP_OK && msp_evp_sign(alg, pair, NULL, data, sig, &len) != MSP_OK)
 		err = MSP_EVALUE;
 	if (err == MSP_OK && msp_evp_verify(alg, pub, data, msp_span(sig, len)) != MSP_OK)
 		err = MSP_EVALUE;
@@ -385,41 +389,64 @@ enum msp_err msp_evp_export_private(const struct msp_evp_alg *alg, const EVP_PKE
 
 /* --- signatures ------------------------------------------------------------------------------------------------- */
 
+/*
+ * An INTEGER of ECDSA's DER (RFC 3279 2.2.3, X.690 8.3): tag, length, the number without needless zeros, but with one
+ * in front where the first bit is set, so that it is not negative. All lengths here are below 128: one octet each.
+ */
+static void put_integer(struct msp_wr *wr, const uint8_t *number, size_t len)
+{
+	for (; len > 1 && number[0] == 0; len--)
+		number++;
+	msp_wr_u8(wr, DER_INTEGER);
+	msp_wr_u8(wr, (uint8_t)(len + (number[0] >> 7)));
+	if (number[0] >> 7 != 0)
+		msp_wr_u8(wr, 0);
+	msp_wr_octets(wr, msp_span(number, len));
+}
+
+static void take_integer(struct msp_rd *rd, uint8_t *out, size_t size)
+{
+	uint8_t tag = msp_rd_u8(rd), len = msp_rd_u8(rd);
+	struct msp_span number = msp_rd_take(rd, len);
+
+	for (; number.len > size && number.ptr[0] == 0; number.len--)
+		number.ptr++;
+	if (rd->err != MSP_OK || tag != DER_INTEGER || number.len > size) {
+		msp_rd_fail(rd, MSP_ECRYPTO);
+		return;
+	}
+	memset(out, 0, size - number.len);
+	memcpy(out + size - number.len, number.ptr, number.len);
+}
+
 /* DER to r | s (RFC 6605 4). */
 static enum msp_err der_to_wire(const struct msp_evp_alg *alg, const uint8_t *der, size_t der_len, uint8_t *out)
 {
-	int half = (int)(alg->signature_len / 2);
-	enum msp_err err = MSP_ECRYPTO;
-	ECDSA_SIG *sig = d2i_ECDSA_SIG(NULL, &der, (long)der_len);
+	size_t half = alg->signature_len / 2;
+	struct msp_rd rd;
 
-	if (sig != NULL && BN_bn2binpad(ECDSA_SIG_get0_r(sig), out, half) == half &&
-	    BN_bn2binpad(ECDSA_SIG_get0_s(sig), out + half, half) == half)
-		err = MSP_OK;
-	ECDSA_SIG_free(sig);
-	return err;
+	msp_rd_init(&rd, msp_span(der, der_len));
+	if (msp_rd_u8(&rd) != DER_SEQUENCE || msp_rd_u8(&rd) != der_len - 2)
+		return MSP_ECRYPTO;
+	take_integer(&rd, out, half);
+	take_integer(&rd, out + half, half);
+	return msp_rd_done(&rd) == MSP_OK ? MSP_OK : MSP_ECRYPTO;
 }
 
 /* r | s to DER; `der` holds EC_DER_MAX octets. */
-static enum msp_err wire_to_der(struct msp_span wire, uint8_t *der, size_t *der_len)
+static size_t wire_to_der(struct msp_span wire, uint8_t *der)
 {
-	int half = (int)(wire.len / 2), len;
-	enum msp_err err = MSP_ECRYPTO;
-	ECDSA_SIG *sig = ECDSA_SIG_new();
-	BIGNUM *r = BN_bin2bn(wire.ptr, half, NULL), *s = BN_bin2bn(wire.ptr + half, half, NULL);
+	size_t half = wire.len / 2;
+	struct msp_wr wr;
 
-	if (sig == NULL || r == NULL || s == NULL || ECDSA_SIG_set0(sig, r, s) != 1)
-		goto out;
-	r = s = NULL; /* owned by sig now */
-	len = i2d_ECDSA_SIG(sig, NULL);
-	if (len <= 0 || len > EC_DER_MAX)
-		goto out;
-	*der_len = (size_t)i2d_ECDSA_SIG(sig, &der);
-	err = MSP_OK;
-out:
-	BN_free(r);
-	BN_free(s);
-	ECDSA_SIG_free(sig);
-	return err;
+	msp_wr_init(&wr, der, EC_DER_MAX);
+	msp_wr_u8(&wr, DER_SEQUENCE);
+	msp_wr_u8(&wr, 0);
+	put_integer(&wr, wire.ptr, half);
+	put_integer(&wr, wire.ptr + half, half);
+	assert(wr.err == MSP_OK && wr.pos - 2 < 128);
+	der[1] = (uint8_t)(wr.pos - 2);
+	return wr.pos;
 }
 
 static size_t signature_len(const struct msp_evp_alg *alg, const EVP_PKEY *pkey)
@@ -427,51 +454,121 @@ static size_t signature_len(const struct msp_evp_alg *alg, const EVP_PKEY *pkey)
 	return is_rsa(alg) ? (size_t)EVP_PKEY_get_size(pkey) : alg->signature_len;
 }
 
-enum msp_err msp_evp_sign(const struct msp_evp_alg *alg, EVP_PKEY *pkey, struct msp_span data, uint8_t *sig,
-			  size_t *len)
+static const EVP_MD *digest_of(const struct msp_evp_alg *alg)
+{
+	return alg->number == MSP_ALG_ECDSAP384 ? EVP_sha384() : EVP_sha256();
+}
+
+static EVP_PKEY_CTX *take_spare(struct msp_evp_spares *spares)
+{
+	EVP_PKEY_CTX *ctx = NULL;
+
+	for (size_t i = 0; spares != NULL && ctx == NULL && i < MSP_EVP_SPARES; i++)
+		ctx = atomic_exchange(&spares->ctx[i], NULL);
+	return ctx;
+}
+
+static void give_spare(struct msp_evp_spares *spares, EVP_PKEY_CTX *ctx)
+{
+	for (size_t i = 0; spares != NULL && ctx != NULL && i < MSP_EVP_SPARES; i++)
+		ctx = atomic_exchange(&spares->ctx[i], ctx);
+	EVP_PKEY_CTX_free(ctx);
+}
+
+void msp_evp_spares_fini(struct msp_evp_spares *spares)
+{
+	for (size_t i = 0; i < MSP_EVP_SPARES; i++)
+		EVP_PKEY_CTX_free(atomic_exchange(&spares->ctx[i], NULL));
+}
+
+static enum msp_err ec_sign(const struct msp_evp_alg *alg, EVP_PKEY *pkey, struct msp_evp_spares *spares,
+			    struct msp_span data, uint8_t *sig)
 {
 	enum msp_err err = MSP_ECRYPTO;
-	size_t want = signature_len(alg, pkey), got = is_ec(alg) ? EC_DER_MAX : *len;
-	uint8_t der[EC_DER_MAX];
-	EVP_MD_CTX *ctx = NULL;
+	uint8_t hash[EVP_MAX_MD_SIZE], der[EC_DER_MAX];
+	size_t got = sizeof(der);
+	unsigned hash_len = 0;
+	EVP_PKEY_CTX *ctx = take_spare(spares);
+
+	if (ctx == NULL) {
+		ctx = EVP_PKEY_CTX_new_from_pkey(NULL, pkey, NULL);
+		if (ctx == NULL || EVP_PKEY_sign_init(ctx) != 1)
+			goto out;
+	}
+	if (EVP_Digest(data.ptr, data.len, hash, &hash_len, digest_of(alg), NULL) == 1 &&
+	    EVP_PKEY_sign(ctx, der, &got, hash, hash_len) == 1)
+		err = der_to_wire(alg, der, got, sig);
+out:
+	if (err == MSP_OK)
+		give_spare(spares, ctx);
+	else
+		EVP_PKEY_CTX_free(ctx);
+	return err;
+}
+
+static enum msp_err other_sign(const struct msp_evp_alg *alg, EVP_PKEY *pkey, struct msp_span data, uint8_t *sig,
+			       size_t cap, size_t want)
+{
+	enum msp_err err = MSP_ECRYPTO;
+	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+
+	if (ctx != NULL && EVP_DigestSignInit_ex(ctx, NULL, alg->digest, NULL, NULL, pkey, NULL) == 1 &&
+	    EVP_DigestSign(ctx, sig, &cap, data.ptr, data.len) == 1 && cap == want)
+		err = MSP_OK;
+	EVP_MD_CTX_free(ctx);
+	return err;
+}
+
+enum msp_err msp_evp_sign(const struct msp_evp_alg *alg, EVP_PKEY *pkey, struct msp_evp_spares *spares,
+			  struct msp_span data, uint8_t *sig, size_t *len)
+{
+	size_t want = signature_len(alg, pkey);
+	enum msp_err err;
 
 	if (*len < want)
 		return MSP_ENOSPACE;
-	ctx = EVP_MD_CTX_new();
-	if (ctx == NULL || EVP_DigestSignInit_ex(ctx, NULL, alg->digest, NULL, NULL, pkey, NULL) != 1 ||
-	    EVP_DigestSign(ctx, is_ec(alg) ? der : sig, &got, data.ptr, data.len) != 1)
-		goto out;
-	err = is_ec(alg) ? der_to_wire(alg, der, got, sig) : got == want ? MSP_OK : MSP_ECRYPTO;
+	err = is_ec(alg) ? ec_sign(alg, pkey, spares, data, sig) : other_sign(alg, pkey, data, sig, *len, want);
 	*len = want;
-out:
 	if (err != MSP_OK)
 		ERR_clear_error();
+	return err;
+}
+
+/* 0 and negative are not told apart: a signature of nonsense numbers comes back as an error, too. */
+static enum msp_err ec_verify(const struct msp_evp_alg *alg, EVP_PKEY *pkey, struct msp_span data, struct msp_span sig)
+{
+	enum msp_err err = MSP_ECRYPTO;
+	uint8_t hash[EVP_MAX_MD_SIZE], der[EC_DER_MAX];
+	unsigned hash_len = 0;
+	EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_pkey(NULL, pkey, NULL);
+
+	if (ctx != NULL && EVP_PKEY_verify_init(ctx) == 1 &&
+	    EVP_Digest(data.ptr, data.len, hash, &hash_len, digest_of(alg), NULL) == 1)
+		err = EVP_PKEY_verify(ctx, der, wire_to_der(sig, der), hash, hash_len) == 1 ? MSP_OK : MSP_ESIG;
+	EVP_PKEY_CTX_free(ctx);
+	return err;
+}
+
+static enum msp_err other_verify(const struct msp_evp_alg *alg, EVP_PKEY *pkey, struct msp_span data,
+				 struct msp_span sig)
+{
+	enum msp_err err = MSP_ECRYPTO;
+	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+
+	if (ctx != NULL && EVP_DigestVerifyInit_ex(ctx, NULL, alg->digest, NULL, NULL, pkey, NULL) == 1)
+		err = EVP_DigestVerify(ctx, sig.ptr, sig.len, data.ptr, data.len) == 1 ? MSP_OK : MSP_ESIG;
 	EVP_MD_CTX_free(ctx);
 	return err;
 }
 
 enum msp_err msp_evp_verify(const struct msp_evp_alg *alg, EVP_PKEY *pkey, struct msp_span data, struct msp_span sig)
 {
-	enum msp_err err = MSP_ECRYPTO;
-	uint8_t der[EC_DER_MAX];
-	size_t der_len;
-	EVP_MD_CTX *ctx = NULL;
+	enum msp_err err;
 
 	if (sig.len != signature_len(alg, pkey))
 		return MSP_ESIG;
-	if (is_ec(alg)) {
-		if (wire_to_der(sig, der, &der_len) != MSP_OK)
-			goto out;
-		sig = msp_span(der, der_len);
-	}
-	ctx = EVP_MD_CTX_new();
-	if (ctx == NULL || EVP_DigestVerifyInit_ex(ctx, NULL, alg->digest, NULL, NULL, pkey, NULL) != 1)
-		goto out;
-	/* 0 and negative are not told apart: a signature of nonsense numbers comes back as an error, too. */
-	err = EVP_DigestVerify(ctx, sig.ptr, sig.len, data.ptr, data.len) == 1 ? MSP_OK : MSP_ESIG;
-out:
+	err = is_ec(alg) ? ec_verify(alg, pkey, data, sig) : other_verify(alg, pkey, data, sig);
 	if (err != MSP_OK)
 		ERR_clear_error();
-	EVP_MD_CTX_free(ctx);
 	return err;
 }

@@ -27,7 +27,8 @@ struct msp_key {
 	const struct msp_evp_alg *alg;
 	uint16_t tag;
 	bool is_private;
-	EVP_PKEY *pkey; /* owned; built once, only read afterwards */
+	EVP_PKEY *pkey;                /* owned; built once, only read afterwards */
+	struct msp_evp_spares *spares; /* owned; NULL: public */
 };
 
 /* Counted per thread, and only counted: no decision hangs on it. */
@@ -40,7 +41,11 @@ static enum msp_err new_key(const struct msp_name *owner, struct msp_span rdata,
 
 	if (key != NULL)
 		key->rdata = msp_memdup(rdata.ptr, rdata.len);
-	if (key == NULL || key->rdata == NULL) {
+	if (key != NULL && is_private)
+		key->spares = msp_alloc(1, sizeof(*key->spares));
+	if (key == NULL || key->rdata == NULL || (is_private && key->spares == NULL)) {
+		if (key != NULL)
+			msp_free(key->rdata);
 		msp_free(key);
 		return MSP_ENOMEM;
 	}
@@ -117,6 +122,9 @@ void msp_key_free(struct msp_key **key)
 {
 	if (*key == NULL)
 		return;
+	if ((*key)->spares != NULL)
+		msp_evp_spares_fini((*key)->spares);
+	msp_free((*key)->spares);
 	EVP_PKEY_free((*key)->pkey); /* wipes what is private */
 	msp_free((*key)->rdata);
 	msp_free(*key);
@@ -155,7 +163,7 @@ size_t msp_key_sig_len(const struct msp_key *key)
 
 enum msp_err msp_key_sign(const struct msp_key *key, struct msp_span data, uint8_t *sig, size_t *len)
 {
-	return key->is_private ? msp_evp_sign(key->alg, key->pkey, data, sig, len) : MSP_ESTATE;
+	return key->is_private ? msp_evp_sign(key->alg, key->pkey, key->spares, data, sig, len) : MSP_ESTATE;
 }
 
 enum msp_err msp_key_verify(const struct msp_key *key, struct msp_span data, struct msp_span sig)

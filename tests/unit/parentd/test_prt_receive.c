@@ -204,6 +204,17 @@ static bool has_ns(const char *host)
 	return found;
 }
 
+static bool is_published(void)
+{
+	struct prt_child c;
+	bool yes;
+
+	world_load(&c);
+	yes = !prt_child_is_unpublished(&c);
+	prt_child_fini(&c);
+	return yes;
+}
+
 static enum prt_key_state state_of(const struct msp_key *key)
 {
 	struct prt_child c;
@@ -233,6 +244,7 @@ static void a_signed_update_is_done_and_answered_signed(void **state)
 	struct fixture *f = *state;
 	uint64_t before = msp_key_verify_count();
 
+	w.settings.parent.backends.count = 1;
 	make_update(f, TO_A, f->key, 1, msp_span(NULL, 0));
 	w.replies = 0;
 	world_put(msp_span(f->mem, f->len), SOURCE, true);
@@ -247,6 +259,47 @@ static void a_signed_update_is_done_and_answered_signed(void **state)
 	assert_int_equal(w.needs, PRT_NEED_PUBLISH);
 	assert_int_equal(w.app.stats.updates_accepted, 1);
 	assert_int_equal(w.app.stats.signatures, 1);
+	assert_false(is_published());
+	assert_int_equal(w.app.stats.published, 0);
+}
+
+static void without_a_backend_what_is_accepted_is_published(void **state)
+{
+	struct fixture *f = *state;
+
+	update(f, TO_A, f->key);
+	T_ANSWER(f, MSP_RCODE_NOERROR, 0);
+	assert_true(has_ns("a.test."));
+	assert_true(is_published());
+	assert_int_equal(w.needs, 0);
+	assert_int_equal(w.app.stats.published, 1);
+}
+
+static void where_the_zone_is_read_that_says_what_is_published(void **state)
+{
+	struct fixture *f = *state;
+
+	w.settings.parent.primary.addr = (struct msp_addr){ .family = MSP_FAMILY_V4, .port = 53 };
+	update(f, TO_A, f->key);
+	T_ANSWER(f, MSP_RCODE_NOERROR, 0);
+	assert_false(is_published());
+	assert_int_equal(w.needs, PRT_NEED_PUBLISH);
+}
+
+static void a_key_that_was_taken_back_does_not_live_on_in_the_cache(void **state)
+{
+	struct fixture *f = *state;
+	struct prt_child c;
+
+	update(f, TO_A, f->key); /* it is known now */
+	T_ANSWER(f, MSP_RCODE_NOERROR, 0);
+	world_load(&c);
+	c.keys.count = 0;
+	world_store(&c);
+	prt_child_fini(&c);
+	update(f, "del " W_CHILD " NS\nadd " W_CHILD " 300 NS c.test.\nadd " W_CHILD " 300 NS d.test.", f->key);
+	assert_int_equal(f->got.m.rcode != MSP_RCODE_NOERROR, 1);
+	assert_false(has_ns("c.test."));
 }
 
 static void a_name_that_is_no_child_costs_nothing(void **state)
@@ -872,6 +925,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(a_signed_update_is_done_and_answered_signed),
+		TEST(without_a_backend_what_is_accepted_is_published),
+		TEST(where_the_zone_is_read_that_says_what_is_published),
+		TEST(a_key_that_was_taken_back_does_not_live_on_in_the_cache),
 		TEST(a_name_that_is_no_child_costs_nothing),
 		TEST(a_key_of_nobody_is_badkey_without_public_key_work),
 		TEST(what_cannot_be_from_a_child_is_refused_by_the_table),
