@@ -395,6 +395,18 @@ static enum msp_err finish(struct prt_books *b, bool *is_unsure)
 }
 
 /* @param[out] is_unsure the commit was under way when the connection broke: what is staged stays so */
+/* Before the commit: whoever can see the child must not be told that there certainly is none. */
+static void note_made(struct prt_books *b, const struct prt_job *j)
+{
+	if (j->err != MSP_OK)
+		return;
+	if (j->kind == KIND_CHILD && j->is_made)
+		prt_books_note_made(b, &j->child);
+	else if (j->kind == KIND_MANY)
+		for (size_t i = 0; i < j->count; i++)
+			prt_books_note_made(b, j->children[i]);
+}
+
 static enum msp_err attempt(struct prt_books *b, struct prt_line *group, bool *is_unsure)
 {
 	struct msp_wall now = msp_wall_now();
@@ -410,6 +422,8 @@ static enum msp_err attempt(struct prt_books *b, struct prt_line *group, bool *i
 		err = tidy_first(b, group->first);
 	for (struct prt_job *j = group->first; err == MSP_OK && j != NULL; j = j->next)
 		err = run_job(b, j, now, &changes);
+	for (struct prt_job *j = group->first; err == MSP_OK && j != NULL; j = j->next)
+		note_made(b, j);
 	if (err == MSP_OK && changes) {
 		err = finish(b, is_unsure);
 	} else {
@@ -488,23 +502,11 @@ static enum msp_err run_group(struct prt_books *b, struct prt_line *group)
 	return err;
 }
 
-/* After the commit: who asks may_have from now on has been told by nobody yet that the child exists. */
-static void note_made(struct prt_books *b, const struct prt_job *j)
-{
-	if (j->kind == KIND_CHILD && j->is_made)
-		prt_books_note_made(b, &j->child);
-	else if (j->kind == KIND_MANY)
-		for (size_t i = 0; i < j->count; i++)
-			prt_books_note_made(b, j->children[i]);
-}
-
 static void settle(struct prt_books *b, struct prt_line *group, enum msp_err err)
 {
 	for (struct prt_job *j = group->first; j != NULL; j = j->next) {
 		if (j->err == MSP_OK)
 			j->err = err;
-		if (j->err == MSP_OK)
-			note_made(b, j);
 		count(&b->n.jobs);
 	}
 	count(&b->n.groups);

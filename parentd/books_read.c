@@ -62,11 +62,11 @@ static enum msp_err read_many(struct prt_books *b, const char *bucket, struct ms
 			      prt_store_fn *fn, void *arg)
 {
 	struct prt_reader *r = enter(b);
-	enum msp_err err = keys_only ? prt_store_keys(r->store, bucket, from, max, fn, arg)
-				     : prt_store_each(r->store, bucket, from, max, fn, arg);
+	enum msp_err err = prt_store_revive(r->store, NULL); /* a walk that broke off cannot be begun again */
 
-	if (err == MSP_ENET)
-		(void)is_worth_another_try(r, err, 0); /* the next walk finds it whole */
+	if (err == MSP_OK)
+		err = keys_only ? prt_store_keys(r->store, bucket, from, max, fn, arg)
+				: prt_store_each(r->store, bucket, from, max, fn, arg);
 	leave(r);
 	return err;
 }

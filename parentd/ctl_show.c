@@ -355,12 +355,13 @@ enum msp_err prt_ctl_parents(void *arg, const json_t *args, json_t **data, struc
 
 enum msp_err prt_ctl_backends(void *arg, const json_t *args, json_t **data, struct msp_why *why)
 {
-	const struct prt_app *app = arg;
+	struct prt_app *app = arg;
 	uint64_t last = prt_books_last_seq(app->books);
 	struct msp_put list = msp_put_new(json_array());
 
 	(void)args;
 	(void)why;
+	prt_backends_poke(app); /* records that concern no backend are gone through when somebody looks */
 	for (size_t i = 0; i < prt_backends_count(app->backends); i++) {
 		struct prt_backend_state s;
 		struct msp_put one = msp_put_new(json_object());

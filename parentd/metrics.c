@@ -84,11 +84,12 @@ static void add_backends(struct msp_buf *out, const struct prt_app *app)
 
 static void metrics(void *arg, struct msp_buf *out)
 {
-	const struct prt_app *app = arg;
+	struct prt_app *app = arg;
 	struct msp_server_stats servers = prt_listeners_stats(app);
 	struct prt_books_stats books = prt_books_stats(app->books);
 	struct prt_follow_stats follow = prt_follow_stats(app->follow);
 
+	prt_backends_poke(app); /* so that "behind" is about changes alone, the next time */
 	msp_metrics_common(out, "parentd", msp_wall_now().s - app->started.s);
 	add_gauge(out, "requests_now", "Requests that are not answered yet", prt_receiver_load(app->receiver));
 	add_gauge(out, "decisions_waiting", "Decisions waiting for the store", prt_books_load(app->books));

@@ -7,12 +7,14 @@
 #include <stddef.h>
 #include <string.h>
 
-#define SOURCES   32768 /* prefixes, addresses or names with a bucket of their own */
-#define RESCUE    10    /* times the budget: messages a second that are read only to look for a cookie */
-#define SIGN_ALL  20    /* times the budget of a prefix: signed refusals to all together */
-#define LOG_ALL   100   /* lines a second about what anybody may send */
-#define LOG_BURST 1000
-#define NOTICES_S 5 /* of one child a second that are handed on; the rest is answered, and nothing more */
+#define SOURCES       32768 /* prefixes, addresses or names with a bucket of their own */
+#define RESCUE        10    /* times the budget: messages a second that are read only to look for a cookie */
+#define SIGN_ALL      20    /* times the budget of a prefix: signed refusals to all together */
+#define LOG_ALL       100   /* lines a second about what anybody may send */
+#define LOG_BURST     1000
+#define UPLOADS_S     20 /* keys of strangers that are taken in, a second; 3 an hour of each child are allowed (K) */
+#define UPLOADS_BURST 500
+#define NOTICES_S     5 /* of one child a second that are handed on; the rest is answered, and nothing more */
 
 /* --- budgets --------------------------------------------------------------------------------------------------------
  */
@@ -65,6 +67,22 @@ static bool has_budget(const struct prt_call *c)
 	return msp_bucket_peek(c->r->proven, &own, c->now);
 }
 
+bool prt_call_may_fail(const struct prt_call *c)
+{
+	struct msp_addr own = bucket_of_peer(c);
+
+	return c->is_proven ? msp_bucket_peek(c->r->failures_proven, &own, c->now)
+			    : msp_bucket_peek(c->r->failures, &c->peer, c->now);
+}
+
+void prt_call_failed(const struct prt_call *c)
+{
+	struct msp_addr own = bucket_of_peer(c);
+
+	(void)(c->is_proven ? msp_bucket_take(c->r->failures_proven, &own, c->now)
+			    : msp_bucket_take(c->r->failures, &c->peer, c->now));
+}
+
 static enum msp_err bucket(int64_t per_s, int64_t burst, struct msp_bucket_table **out)
 {
 	msp_bucket_free(out);
@@ -77,6 +95,8 @@ static void free_buckets(struct prt_receiver *r)
 	msp_bucket_free(&r->proven);
 	msp_bucket_free(&r->rescue);
 	msp_bucket_free(&r->failures);
+	msp_bucket_free(&r->failures_proven);
+	msp_bucket_free(&r->uploads);
 	msp_bucket_free(&r->signing);
 	msp_bucket_free(&r->signing_all);
 	msp_bucket_free(&r->logging_all);
@@ -97,6 +117,10 @@ static enum msp_err make_buckets(const struct prt_conf_limits *l, struct prt_rec
 		err = bucket(rescue, rescue, &to->rescue);
 	if (err == MSP_OK)
 		err = bucket(l->failures_per_s, l->failures_per_s, &to->failures);
+	if (err == MSP_OK)
+		err = bucket(l->failures_per_s, l->failures_per_s, &to->failures_proven);
+	if (err == MSP_OK)
+		err = msp_bucket_new(1, UPLOADS_S, UPLOADS_BURST, &to->uploads);
 	if (err == MSP_OK)
 		err = bucket(l->signed_refusals_per_s, l->signed_refusals_per_s, &to->signing);
 	if (err == MSP_OK)
@@ -623,6 +647,7 @@ void prt_receiver_renew(struct prt_receiver *r)
 		SWAP(proven);
 		SWAP(rescue);
 		SWAP(failures);
+		SWAP(failures_proven);
 		SWAP(signing);
 		SWAP(signing_all);
 		SWAP(names);

@@ -380,3 +380,15 @@ def test_servers_that_cannot_be_reached(servers, base):
     a = p.update(key, [h.add(h.CHILD, "NS", f"ns3.{h.CHILD}"), h.add(f"ns3.{h.CHILD}", "A", "127.0.0.4")])
     assert a.rcode == "REFUSED" and a.is_signed and a.ede_codes[0] in (h.EDE["CHECK"], h.EDE["CHAIN"]), a
     assert f"ns3.{h.CHILD}" not in p.ns()
+
+
+def test_forged_sources_keep_nobody_out(servers, base):
+    """Failed verifications over UDP, whose source may be forged, do not count against who comes over TCP from there."""
+    p = servers(h.Parentd(base, limits=dict(failures_per_s=3))).start()
+    key = h.ChildKey()
+    p.add_child(keys=[key])
+    for _ in range(20):
+        p.update(key, h.replace_ns(h.CHILD, ["ns1.test.", "ns2.test."]), sign=dict(signature=os.urandom(64)), tcp=False)
+    assert p.stats()["bad_signatures"] < 20  # no more is verified of what comes so
+    assert p.update(key, h.replace_ns(h.CHILD, ["ns1.test.", "ns2.test."])).rcode == "NOERROR"
+    assert p.ns() == ["ns1.test.", "ns2.test."]
