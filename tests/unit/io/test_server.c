@@ -162,19 +162,25 @@ static void short_datagram_is_counted_and_dropped(void **state)
 	rig_close(&r);
 }
 
+/* The port that the system gives for IPv6 may be taken by somebody for IPv4: another one then. */
 static void ipv6_socket_leaves_ipv4_alone(void **state)
 {
-	struct msp_addr v6 = k_addr("::", 0), v4;
-	struct msp_server *other;
-	struct rig r;
+	struct msp_server *other = NULL;
+	enum msp_err err = MSP_ENET;
 
 	(void)state;
-	rig_open_at(&r, "::", NULL);
-	(void)v6;
-	v4 = k_addr("0.0.0.0", r.addr.port);
-	T_OK(msp_server_open(r.k.loop, &v4, NULL, handler, &r, &other, NULL));
-	msp_server_close(&other);
-	rig_close(&r);
+	for (unsigned tries = 0; err == MSP_ENET && tries < 50; tries++) {
+		struct msp_addr v4;
+		struct rig r;
+
+		rig_open_at(&r, "::", NULL);
+		v4 = k_addr("0.0.0.0", r.addr.port);
+		err = msp_server_open(r.k.loop, &v4, NULL, handler, &r, &other, NULL);
+		if (err == MSP_OK)
+			msp_server_close(&other);
+		rig_close(&r);
+	}
+	T_OK(err);
 }
 
 /* --- TCP framing --- */
