@@ -2,15 +2,9 @@
 /* GET /metrics and GET /healthz. No series for each zone: there may be 100,000. */
 #include "census.h"
 
-#include <msproto/base/mem.h>
 #include <msproto/kit/metrics.h>
 
 #define PREFIX "combinerd_"
-
-struct cmb_metrics {
-	struct msp_metrics *endpoint; /* owned */
-	struct msp_addr addr;         /* as configured */
-};
 
 static const struct msp_metric_row counters[] = {
 #define COUNTER_ROW(member, help) { #member, MSP_METRIC_COUNTER, help, offsetof(struct cmb_stats, member) },
@@ -132,35 +126,11 @@ static bool healthy(void *arg, struct msp_buf *out)
 enum msp_err cmb_metrics_open(struct cmb_app *app, struct msp_why *why)
 {
 	static const struct msp_metrics_ops ops = { .metrics = metrics, .healthy = healthy };
-	const struct msp_addr *addr = &app->conf->metrics;
-	struct cmb_metrics *m;
-	enum msp_err err;
 
-	/* After a reload: what stays the same is not disturbed. */
-	if (app->metrics != NULL && msp_addr_equal(&app->metrics->addr, addr))
-		return MSP_OK;
-	cmb_metrics_close(app);
-	if (addr->family == MSP_FAMILY_NONE)
-		return MSP_OK;
-	m = msp_alloc(1, sizeof(*m));
-	if (m == NULL)
-		return msp_fail(why, MSP_ENOMEM, "out of memory");
-	m->addr = *addr;
-	err = msp_metrics_open(app->loop, addr, &ops, app, &m->endpoint, why);
-	if (err != MSP_OK) {
-		msp_free(m);
-		return err;
-	}
-	app->metrics = m;
-	msp_log(app->log, MSP_LOG_NOTICE, "metrics", MSP_F_STR("address", MSP_ADDR(msp_metrics_addr(m->endpoint))));
-	return MSP_OK;
+	return msp_metrics_serve(app->loop, &app->conf->metrics, &ops, app, &app->metrics, why);
 }
 
 void cmb_metrics_close(struct cmb_app *app)
 {
-	if (app->metrics == NULL)
-		return;
-	msp_metrics_close(&app->metrics->endpoint);
-	msp_free(app->metrics);
-	app->metrics = NULL;
+	msp_metrics_close(&app->metrics);
 }

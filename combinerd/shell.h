@@ -53,6 +53,8 @@ struct cmb_stats {
 #undef CMB_STAT_MEMBER
 };
 
+struct msp_metrics;
+
 struct cmb_app {
 	struct msp_loop *loop; /* borrowed */
 	struct msp_log *log;   /* borrowed */
@@ -65,7 +67,7 @@ struct cmb_app {
 	struct msp_control *control;
 	struct msp_resolver *resolver; /* trust.c; NULL = no entry of tls needs one */
 	struct cmb_tlsa *tlsa;
-	struct cmb_metrics *metrics; /* metrics.c; NULL = none */
+	struct msp_metrics *metrics; /* metrics.c; NULL = none */
 	struct msp_map by_name;      /* owned struct cmb_hosted by name key */
 	struct msp_map kept; /* owned struct cmb_state_zone by name key: what is kept of zones that are not here */
 	bool kept_has_all; /* else there were too many of them: the state is asked for those that are not in the map */

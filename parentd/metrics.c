@@ -4,15 +4,9 @@
 #include "follow.h"
 #include "receive.h"
 
-#include <msproto/base/mem.h>
 #include <msproto/kit/metrics.h>
 
 #define PREFIX "parentd_"
-
-struct prt_metrics {
-	struct msp_metrics *endpoint; /* owned */
-	struct msp_addr addr;         /* as configured */
-};
 
 #define ROW_OF(prefix, kind, type, member, help)                                                                       \
 	{                                                                                                              \
@@ -128,35 +122,11 @@ static bool healthy(void *arg, struct msp_buf *out)
 enum msp_err prt_metrics_open(struct prt_app *app, struct msp_why *why)
 {
 	static const struct msp_metrics_ops ops = { .metrics = metrics, .healthy = healthy };
-	const struct msp_addr *addr = &app->conf->metrics;
-	struct prt_metrics *m;
-	enum msp_err err;
 
-	/* After a reload: what stays the same is not disturbed. */
-	if (app->metrics != NULL && msp_addr_equal(&app->metrics->addr, addr))
-		return MSP_OK;
-	prt_metrics_close(app);
-	if (addr->family == MSP_FAMILY_NONE)
-		return MSP_OK;
-	m = msp_alloc(1, sizeof(*m));
-	if (m == NULL)
-		return msp_fail(why, MSP_ENOMEM, "out of memory");
-	m->addr = *addr;
-	err = msp_metrics_open(app->loop, addr, &ops, app, &m->endpoint, why);
-	if (err != MSP_OK) {
-		msp_free(m);
-		return err;
-	}
-	app->metrics = m;
-	msp_log(app->log, MSP_LOG_NOTICE, "metrics", MSP_F_STR("address", MSP_ADDR(msp_metrics_addr(m->endpoint))));
-	return MSP_OK;
+	return msp_metrics_serve(app->loop, &app->conf->metrics, &ops, app, &app->metrics, why);
 }
 
 void prt_metrics_close(struct prt_app *app)
 {
-	if (app->metrics == NULL)
-		return;
-	msp_metrics_close(&app->metrics->endpoint);
-	msp_free(app->metrics);
-	app->metrics = NULL;
+	msp_metrics_close(&app->metrics);
 }

@@ -51,6 +51,8 @@ struct prt_stats {
 #undef PRT_STAT_MEMBER
 };
 
+struct msp_metrics;
+
 struct prt_app {
 	struct msp_loop *loop; /* borrowed */
 	struct msp_log *log;   /* borrowed */
@@ -67,7 +69,7 @@ struct prt_app {
 	struct prt_importer *importer;   /* import.c, in backend.h */
 	struct prt_publisher *publisher; /* publish.h */
 	struct msp_control *control;
-	struct prt_metrics *metrics;
+	struct msp_metrics *metrics;
 	struct msp_rand rand;
 	struct msp_bucket_table *log_budget; /* lines about what anybody may send, for each source prefix */
 	struct msp_wall started;

@@ -117,6 +117,7 @@ void msp_metrics_common(struct msp_buf *out, const char *name, int64_t uptime_s)
 
 struct msp_metrics {
 	struct msp_http *http; /* owned */
+	struct msp_addr addr;  /* as asked for */
 	struct msp_metrics_ops ops;
 	void *arg; /* borrowed until close */
 };
@@ -154,6 +155,7 @@ enum msp_err msp_metrics_open(struct msp_loop *loop, const struct msp_addr *addr
 	*out = NULL;
 	if (m == NULL)
 		return msp_fail(why, MSP_ENOMEM, "out of memory");
+	m->addr = *addr;
 	m->ops = *ops;
 	m->arg = arg;
 	err = msp_http_open(loop, addr, MSP_METRICS_MAX, on_request, m, &m->http, why);
@@ -161,6 +163,23 @@ enum msp_err msp_metrics_open(struct msp_loop *loop, const struct msp_addr *addr
 		*out = m;
 	else
 		msp_free(m);
+	return err;
+}
+
+enum msp_err msp_metrics_serve(struct msp_loop *loop, const struct msp_addr *addr, const struct msp_metrics_ops *ops,
+			       void *arg, struct msp_metrics **m, struct msp_why *why)
+{
+	enum msp_err err;
+
+	if (*m != NULL && msp_addr_equal(&(*m)->addr, addr))
+		return MSP_OK;
+	msp_metrics_close(m);
+	if (addr->family == MSP_FAMILY_NONE)
+		return MSP_OK;
+	err = msp_metrics_open(loop, addr, ops, arg, m, why);
+	if (err == MSP_OK)
+		msp_log(msp_loop_log(loop), MSP_LOG_NOTICE, "metrics",
+			MSP_F_STR("address", MSP_ADDR(msp_metrics_addr(*m))));
 	return err;
 }
 

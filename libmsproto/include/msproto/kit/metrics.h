@@ -56,6 +56,13 @@ struct msp_metrics;
 MSP_CHECKED enum msp_err msp_metrics_open(struct msp_loop *loop, const struct msp_addr *addr,
 					  const struct msp_metrics_ops *ops, void *arg, struct msp_metrics **out,
 					  struct msp_why *why);
+/**
+ * As the configuration says, at the start and after each reload: an address without family is none at all, and what
+ * stays the same is not disturbed. *m: NULL, or what an earlier call has left there. Logs where it is.
+ */
+MSP_CHECKED enum msp_err msp_metrics_serve(struct msp_loop *loop, const struct msp_addr *addr,
+					   const struct msp_metrics_ops *ops, void *arg, struct msp_metrics **m,
+					   struct msp_why *why);
 /** The address bound (port filled in when 0 was asked for). */
 const struct msp_addr *msp_metrics_addr(const struct msp_metrics *m);
 /** NULL allowed. */
