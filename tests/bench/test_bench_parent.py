@@ -7,7 +7,7 @@ import tempfile
 
 import pytest
 
-import parent as bench
+import registry as bench
 from intermediates import Process
 
 
