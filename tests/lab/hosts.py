@@ -564,6 +564,7 @@ parents = ( {{
     publish : {{ how = "update"; addresses = [ "{self.addr}" ]; ttl = {TTL}; }};
 }} );
 probe-ipv6 = false;
+limits : {{ sweep = 0; }};  # what happens here happens because somebody asked for it
 """)
 
     def argv(self):
