@@ -50,7 +50,7 @@ def test_more_transfers_may_be_permitted_than_at_the_start(servers, base):
     clients = [v.reader(comb, rcvbuf=4096) for _ in range(12)]
     for c in clients:
         c.sendall((struct.pack("!H", len(wire)) + wire) * 95)
-    h.wait_for(lambda: comb.ctl("status")["transfers_out_now"] == 12 * 96, 60, message="all of them")
+    h.wait_for(lambda: comb.ctl("status")["transfers_out_now"] == 12 * 96, 180, message="all of them")
     assert len(comb.axfr()) == len(records) + 2
     for c in clients:
         c.close()

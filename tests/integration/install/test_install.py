@@ -138,7 +138,7 @@ def test_each_installed_header_compiles_alone(tmp_path, compiler, pkg_config, pr
 def test_programs_start_and_know_their_version(prefix, libdir, program):
     flag = "--version" if "msctl" in program else "-V"
     out = run(prefix / program, flag, env={"LD_LIBRARY_PATH": str(libdir)})
-    assert re.fullmatch(r"(msctl|msad|combinerd) \d+\.\d+\.\d+\n", out)
+    assert re.fullmatch(r"(msctl|msad|combinerd|parentd) \d+\.\d+\.\d+\n", out)
 
 
 def test_the_installed_msctl_finds_the_installed_daemon(prefix, libdir):

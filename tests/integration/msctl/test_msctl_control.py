@@ -270,13 +270,13 @@ def test_a_silent_daemon_is_waited_for_no_longer_than_asked(daemon):
         assert r.code == 3 and not r.out and r.seconds < 5
 
 
-def test_status_of_both_daemons_is_labelled():
+def test_status_of_all_daemons_is_labelled():
     """The default sockets are the machine's own; whatever runs here, each daemon has its part."""
     r = msctl("--json", "status")
-    running = [os.path.exists(f"/run/{d}/control.sock") for d in ("msad", "combinerd")]
-    assert list(r.json) == ["msad", "combinerd"]
+    running = [os.path.exists(f"/run/{d}/control.sock") for d in ("msad", "combinerd", "parentd")]
+    assert list(r.json) == ["msad", "combinerd", "parentd"]
     assert r.code == (0 if any(running) else 3)
-    for name, is_there in zip(("msad", "combinerd"), running):
+    for name, is_there in zip(r.json, running):
         assert ("error" in r.json[name]) == (not is_there)
     text = msctl("status").out.splitlines()
-    assert "msad:" in text and "combinerd:" in text
+    assert "msad:" in text and "combinerd:" in text and "parentd:" in text
