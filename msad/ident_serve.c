@@ -140,16 +140,9 @@ static void notified(void *arg, enum msp_err err, struct msp_span answer)
 {
 	struct down *d = arg;
 	struct msp_why why = { "" };
-	struct msp_msg m;
 
 	d->xchg = NULL;
-	if (err == MSP_OK)
-		err = msp_msg_parse(answer, &d->ident->scratch, &m, &why);
-	if (err == MSP_OK)
-		err = msp_tsig_verify_response(&d->ctx, &m, true, msp_wall_now(), &why);
-	if (err == MSP_OK && m.rcode != MSP_RCODE_NOERROR)
-		err = msp_fail(&why, MSP_ERCODE, "%s", msp_rcode_name(m.rcode));
-	msp_tsig_ctx_fini(&d->ctx);
+	err = msp_tsig_conclude(&d->ctx, err, answer, &d->ident->scratch, msp_wall_now(), &why);
 	if (err == MSP_OK)
 		return;
 	msp_log(msp_loop_log(d->ident->loop), MSP_LOG_INFO, "identity-notify-failed",

@@ -117,12 +117,6 @@ void prt_listeners_close(struct prt_app *app)
 	app->listeners = NULL;
 }
 
-const struct msp_addr *prt_listeners_addr(const struct prt_app *app, size_t n)
-{
-	return app->listeners != NULL && n < app->listeners->count ? msp_server_addr(app->listeners->at[n].server)
-								   : NULL;
-}
-
 struct msp_server_stats prt_listeners_stats(const struct prt_app *app)
 {
 	struct msp_server_stats sum = { 0 };

@@ -95,17 +95,9 @@ static void updated(void *arg, enum msp_err err, struct msp_span answer)
 {
 	struct prt_publish_job *j = arg;
 	struct msp_why why = { "" };
-	struct msp_msg m;
 
 	j->xchg = NULL;
-	if (err == MSP_OK)
-		err = msp_msg_parse(answer, &j->publisher->scratch, &m, &why);
-	if (err == MSP_OK)
-		err = msp_tsig_verify_response(&j->ctx, &m, true, msp_wall_now(), &why);
-	if (err == MSP_OK && m.rcode != MSP_RCODE_NOERROR)
-		err = msp_fail(&why, MSP_ERCODE, "%s", msp_rcode_name(m.rcode));
-	msp_tsig_ctx_fini(&j->ctx);
-	j->is_published = err == MSP_OK;
+	err = msp_tsig_conclude(&j->ctx, err, answer, &j->publisher->scratch, msp_wall_now(), &why);
 	if (err != MSP_OK)
 		msp_log(j->app->log, MSP_LOG_WARNING, "publish-failed", MSP_F_STR("parent", MSP_NAME(&j->parent->zone)),
 			MSP_F_STR("error", msp_err_text(err)), MSP_F_STR("why", why.text));
@@ -269,16 +261,9 @@ static void notified(void *arg, enum msp_err err, struct msp_span answer)
 {
 	struct prt_publish_down *d = arg;
 	struct msp_why why = { "" };
-	struct msp_msg m;
 
 	d->xchg = NULL;
-	if (err == MSP_OK)
-		err = msp_msg_parse(answer, &d->job->publisher->scratch, &m, &why);
-	if (err == MSP_OK)
-		err = msp_tsig_verify_response(&d->ctx, &m, true, msp_wall_now(), &why);
-	if (err == MSP_OK && m.rcode != MSP_RCODE_NOERROR)
-		err = msp_fail(&why, MSP_ERCODE, "%s", msp_rcode_name(m.rcode));
-	msp_tsig_ctx_fini(&d->ctx);
+	err = msp_tsig_conclude(&d->ctx, err, answer, &d->job->publisher->scratch, msp_wall_now(), &why);
 	if (err == MSP_OK)
 		return;
 	msp_log(d->job->app->log, MSP_LOG_INFO, "publish-notify-failed", MSP_F_STR("to", MSP_ADDR(&d->remote.addr)),

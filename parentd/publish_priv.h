@@ -28,7 +28,6 @@ struct prt_publish_job {
 	struct msp_xchg *xchg;
 	struct msp_tsig_ctx ctx;
 	uint64_t pause_ms;
-	bool is_published;
 	/* PRIMARY */
 	struct msp_name apex; /* _dsync below the parent */
 	uint32_t serial;

@@ -97,8 +97,6 @@ MSP_CHECKED enum msp_err prt_listeners_open(struct prt_app *app, const struct pr
 void prt_listeners_settle(struct prt_app *app);
 void prt_listeners_close(struct prt_app *app);
 struct msp_server_stats prt_listeners_stats(const struct prt_app *app);
-/** The nth address bound; NULL. */
-const struct msp_addr *prt_listeners_addr(const struct prt_app *app, size_t n);
 
 /* --- ctl.c --- */
 extern const struct msp_command prt_commands[];

@@ -2,6 +2,7 @@
 #include <msproto/auth/tsig.h>
 
 #include <msproto/base/mem.h>
+#include <msproto/base/rcode.h>
 
 #include <assert.h>
 #include <openssl/core_names.h>
@@ -629,4 +630,19 @@ enum msp_err msp_tsig_verify_response(struct msp_tsig_ctx *ctx, const struct msp
 bool msp_tsig_complete(const struct msp_tsig_ctx *ctx)
 {
 	return ctx->first_done && ctx->unsigned_run == 0;
+}
+
+enum msp_err msp_tsig_conclude(struct msp_tsig_ctx *ctx, enum msp_err err, struct msp_span answer,
+			       struct msp_rr_scratch *scratch, struct msp_wall now, struct msp_why *why)
+{
+	struct msp_msg m;
+
+	if (err == MSP_OK)
+		err = msp_msg_parse(answer, scratch, &m, why);
+	if (err == MSP_OK)
+		err = msp_tsig_verify_response(ctx, &m, true, now, why);
+	if (err == MSP_OK && m.rcode != MSP_RCODE_NOERROR)
+		err = msp_fail(why, MSP_ERCODE, "%s", msp_rcode_name(m.rcode));
+	msp_tsig_ctx_fini(ctx);
+	return err;
 }

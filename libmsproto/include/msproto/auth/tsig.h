@@ -86,6 +86,12 @@ MSP_CHECKED enum msp_err msp_tsig_verify_request(const struct msp_msg *req, msp_
  */
 MSP_CHECKED enum msp_err msp_tsig_verify_response(struct msp_tsig_ctx *ctx, const struct msp_msg *resp, bool is_last,
 						  struct msp_wall now, struct msp_why *why);
+/**
+ * The end of a transaction that has one answer: `err` is what the exchange came to. With MSP_OK the answer is parsed
+ * and verified, and an RCODE other than NOERROR is MSP_ERCODE with its name in why. Releases ctx in any case.
+ */
+MSP_CHECKED enum msp_err msp_tsig_conclude(struct msp_tsig_ctx *ctx, enum msp_err err, struct msp_span answer,
+					   struct msp_rr_scratch *scratch, struct msp_wall now, struct msp_why *why);
 /** True when the last message verified was signed: what a transfer must check at its end. */
 bool msp_tsig_complete(const struct msp_tsig_ctx *ctx);
 
