@@ -4,9 +4,11 @@
  * made before the clock starts. Prints one line of JSON.
  *
  *   keys DIR COUNT                                  COUNT P-256 key pairs
- *   update PORT PARENT FIRST CHILDREN MESSAGES OUTSTANDING KEYDIR|NAME:SECRET [ACKED|dnskey:HEX]
+ *   update PORT PARENT FIRST CHILDREN ROUND MESSAGES OUTSTANDING KEYDIR|NAME:SECRET [ACKED|dnskey:HEX]
  *       each message puts another DS in place of what child c<n>.PARENT has, signed with the child's SIG(0) key (of
- *       those in KEYDIR, in turn) or with one TSIG key. ACKED: file for "c<n> digest" of what was granted last.
+ *       those in KEYDIR, in turn) or with one TSIG key. ROUND: what the DS of the first turn through all children is
+ *       made from, 1 more in each turn: a second run begins where the first has ended, for a DS that is there already
+ *       is no change and costs a server next to nothing. ACKED: file for "c<n> digest" of what was granted last.
  *       dnskey:HEX: DS of this DNSKEY RDATA, with SHA-384 beside SHA-256 every other time, so that servers can be asked
  *   flood PORT PARENT unknown|forged|notify FIRST CHILDREN RATE SECONDS KEYDIR
  *       at RATE a second, whatever comes back: signed by keys that nobody has, by nobody with a name that exists,
@@ -203,7 +205,7 @@ struct load {
 	int64_t *latency;
 	uint64_t rcode[32], resent;
 	int64_t last_answer;
-	uint64_t first, children;
+	uint64_t first, children, round;
 	int64_t *acked; /* round last granted, by child; -1 none */
 	int fd;
 };
@@ -238,7 +240,7 @@ static void take_answer(struct load *l, const uint8_t *a, size_t len)
 	s->busy = false;
 	l->outstanding--;
 	if (rcode == 0 && l->acked != NULL)
-		l->acked[s->message % l->children] = (int64_t)(s->message / l->children);
+		l->acked[s->message % l->children] = (int64_t)(l->round + s->message / l->children);
 }
 
 /* False: nobody has answered for long. */
@@ -350,25 +352,26 @@ static int updates(int argc, char **argv)
 	struct msp_name parent = bench_name(argv[1]);
 	struct load l = { .first = bench_number(argv[2], UINT32_MAX),
 			  .children = bench_number(argv[3], UINT32_MAX),
-			  .count = bench_number(argv[4], 50000000),
-			  .window = bench_number(argv[5], 30000) };
+			  .round = bench_number(argv[4], 1000000),
+			  .count = bench_number(argv[5], 50000000),
+			  .window = bench_number(argv[6], 30000) };
 	struct message *m = bench_grow(NULL, l.count, sizeof(*m));
-	bool has_dnskey = argc > 7 && strncmp(argv[7], DNSKEY_IS, strlen(DNSKEY_IS)) == 0;
+	bool has_dnskey = argc > 8 && strncmp(argv[8], DNSKEY_IS, strlen(DNSKEY_IS)) == 0;
 	struct keys k = { .count = 0 };
 	int64_t began;
 	double cpu;
 
-	load_keys(argv[6], &k);
+	load_keys(argv[7], &k);
 	msp_buf_init(&k.dnskey, MESSAGE_MAX);
 	if (has_dnskey)
-		bench_must(msp_hex_parse(msp_span_str(argv[7] + strlen(DNSKEY_IS)), &k.dnskey), argv[7]);
+		bench_must(msp_hex_parse(msp_span_str(argv[8] + strlen(DNSKEY_IS)), &k.dnskey), argv[8]);
 	for (uint64_t i = 0; i < l.count; i++)
-		make_update(&k, &parent, l.first + i % l.children, i / l.children, (uint16_t)i, &m[i]);
+		make_update(&k, &parent, l.first + i % l.children, l.round + i / l.children, (uint16_t)i, &m[i]);
 	l.m = m;
 	l.slot = bench_grow(NULL, IDS, sizeof(*l.slot));
 	memset(l.slot, 0, IDS * sizeof(*l.slot));
 	l.latency = bench_grow(NULL, l.count, sizeof(*l.latency));
-	l.acked = argc > 7 && !has_dnskey ? bench_grow(NULL, l.children, sizeof(*l.acked)) : NULL;
+	l.acked = argc > 8 && !has_dnskey ? bench_grow(NULL, l.children, sizeof(*l.acked)) : NULL;
 	if (l.acked != NULL)
 		memset(l.acked, 0xff, l.children * sizeof(*l.acked));
 	l.fd = bench_connect_udp(bench_number(argv[0], 65535));
@@ -378,7 +381,7 @@ static int updates(int argc, char **argv)
 	run_load(&l);
 	report_load(&l, l.last_answer - began, cpu_seconds() - cpu);
 	if (l.acked != NULL)
-		write_acked(&l, argv[7]);
+		write_acked(&l, argv[8]);
 	return 0;
 }
 
@@ -527,7 +530,7 @@ int main(int argc, char **argv)
 {
 	if (argc == 4 && strcmp(argv[1], "keys") == 0)
 		return make_keys(argv[2], bench_number(argv[3], KEYS_MAX));
-	if ((argc == 9 || argc == 10) && strcmp(argv[1], "update") == 0)
+	if ((argc == 10 || argc == 11) && strcmp(argv[1], "update") == 0)
 		return updates(argc - 2, argv + 2);
 	if (argc == 10 && strcmp(argv[1], "flood") == 0)
 		return flood(argv + 2);

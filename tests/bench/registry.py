@@ -92,7 +92,7 @@ class Server(Process):
 
     def __init__(self, base, children):
         super().__init__(base, self.kind)
-        self.children, self.port = children, free_port()
+        self.children, self.port, self.round = children, free_port(), 0
 
     def start(self):
         self.configure()
@@ -139,6 +139,11 @@ class Server(Process):
                 found = re.search(r"VmRSS:\s+(\d+) kB", f.read())
             total += int(found.group(1)) if found else 0
         return total / 1024
+
+    def ds(self, child):
+        """The first four octets of the digest: the round that it was made in."""
+        answer = dns.query.udp(dns.message.make_query(f"{child}.{PARENT}", "DS"), "127.0.0.1", port=self.port, timeout=5)
+        return round_of(answer.answer[0][0].digest.hex())
 
     def zone_text(self):
         ds = "12345 13 2 " + "00" * 32
@@ -234,6 +239,10 @@ probe-ipv6 = false; {self.settings}
     def command(self):
         return [PARENTD, "-c", f"{self.dir}/parentd.conf"]
 
+    def ds(self, child):
+        shown = json.loads(once(self.dir, "show", MSCTL, "--socket", f"{self.dir}/sock", "--json", "parent", "show", f"{child}.{PARENT}"))
+        return round_of(next(r for r in shown["delegation"] if " DS " in r).split()[-1])
+
     def counters(self):
         with urllib.request.urlopen(f"http://127.0.0.1:{self.metrics}/metrics", timeout=10) as r:
             rows = [line.split() for line in r.read().decode().splitlines() if line and line[0] != "#" and "{" not in line]
@@ -243,14 +252,20 @@ probe-ipv6 = false; {self.settings}
 # --- single measurements ---
 
 
-def load(base, server, first, children, messages, outstanding, credential, *acked):
-    run = Run(base, "update", CLIENT, "update", server.port, PARENT, first, children, messages, outstanding, credential, *acked)
+def load(base, server, first, children, messages, outstanding, credential, *more):
+    """Each message is a change: one that brings nothing new is answered by Knot and BIND without writing anything."""
+    began = server.round
+    run = Run(base, "update", CLIENT, "update", server.port, PARENT, first, children, began, messages, outstanding, credential, *more)
     run.ready()
+    server.round += (messages - 1) // children + 1
     before = server.cpu()
     r = run.go().result()
     r["server_cpu_us"] = (server.cpu() - before) / max(1, r["done"]) * 1e6
     if r["done"] != messages or r["rcodes"].get("0", 0) != messages:
         raise Failed(f"{server.kind}: {r['done']} of {messages} answered, RCODEs {r['rcodes']}")
+    last = messages - 1
+    if not more and server.ds(f"c{first + last % children}") != began + last // children:
+        raise Failed(f"{server.kind} does not have the last change")
     return r
 
 
@@ -315,7 +330,7 @@ def kill9(base, plan, keys):
     acked = f"{s.dir}/acked"
     try:
         s.start()
-        run = Run(base, "update", CLIENT, "update", s.port, PARENT, 0, plan.children, plan.messages, OUTSTANDING, keys, acked)
+        run = Run(base, "update", CLIENT, "update", s.port, PARENT, 0, plan.children, 0, plan.messages, OUTSTANDING, keys, acked)
         run.ready().go()
         end = time.monotonic() + 20
         while s.counters()["updates_accepted"] < plan.messages / 10:
@@ -359,7 +374,7 @@ def attacks(base, plan, keys):
         out = {"unknown": flood(base, s, "unknown", plan, keys, 50000, plan.flood_s, 1000000)}
         quiet = load(base, s, 0, plan.children, plan.sequential, 4, keys)
         junk = Run(base, "flood", CLIENT, "flood", s.port, PARENT, "unknown", 0, 1000000, plan.junk, plan.flood_s, keys).ready()
-        again = Run(base, "update", CLIENT, "update", s.port, PARENT, 0, plan.children, plan.sequential, 4, keys).ready()
+        again = Run(base, "update", CLIENT, "update", s.port, PARENT, 0, plan.children, s.round, plan.sequential, 4, keys).ready()
         junk.go()
         time.sleep(0.3)
         under = again.go().result()
