@@ -199,29 +199,6 @@ enum msp_err msp_evp_public(const struct msp_evp_alg *alg, struct msp_span field
 	return err;
 }
 
-enum msp_err msp_evp_public_like(const struct msp_evp_alg *alg, const EVP_PKEY *model, struct msp_span field,
-				 EVP_PKEY **out)
-{
-	uint8_t point[1 + 2 * EC_PART_MAX];
-
-	if (!is_ec(alg) || model == NULL)
-		return msp_evp_public(alg, field, out);
-	if (field.len != alg->public_len)
-		return MSP_EFORMAT;
-	point[0] = 0x04; /* as in ec_from */
-	memcpy(point + 1, field.ptr, field.len);
-	*out = EVP_PKEY_new();
-	if (*out == NULL)
-		return MSP_ENOMEM;
-	if (EVP_PKEY_copy_parameters(*out, model) == 1 &&
-	    EVP_PKEY_set1_encoded_public_key(*out, point, 1 + field.len) == 1)
-		return MSP_OK;
-	ERR_clear_error();
-	EVP_PKEY_free(*out);
-	*out = NULL;
-	return MSP_EVALUE;
-}
-
 static enum msp_err private_key(const struct msp_evp_alg *alg, const struct msp_keyfile *kf, struct msp_span field,
 				EVP_PKEY **out)
 {
@@ -266,7 +243,7 @@ static enum msp_err check_pair(const struct msp_evp_alg *alg, EVP_PKEY *pair, st
 
 	if (err == MSP_OK && msp_evp_sign(alg, pair, NULL, data, sig, &len) != MSP_OK)
 		err = MSP_EVALUE;
-	if (err == MSP_OK && msp_evp_verify(alg, pub, data, msp_span(sig, len)) != MSP_OK)
+	if (err == MSP_OK && msp_evp_verify(alg, pub, NULL, data, msp_span(sig, len)) != MSP_OK)
 		err = MSP_EVALUE;
 	EVP_PKEY_free(pub);
 	return err;
@@ -481,6 +458,85 @@ void msp_evp_spares_fini(struct msp_evp_spares *spares)
 		EVP_PKEY_CTX_free(atomic_exchange(&spares->ctx[i], NULL));
 }
 
+/* --- moulds ----------------------------------------------------------------------------------------------------- */
+
+static void mould_free(struct msp_evp_mould *m)
+{
+	if (m == NULL)
+		return;
+	msp_evp_spares_fini(&m->verifying);
+	EVP_PKEY_free(m->pkey);
+	msp_free(m);
+}
+
+static struct msp_evp_mould *mould_new(const EVP_PKEY *model)
+{
+	struct msp_evp_mould *m = msp_alloc(1, sizeof(*m));
+
+	if (m == NULL)
+		return NULL;
+	m->pkey = EVP_PKEY_new();
+	if (m->pkey != NULL && EVP_PKEY_copy_parameters(m->pkey, model) == 1)
+		return m;
+	mould_free(m);
+	return NULL;
+}
+
+struct msp_evp_moulds *msp_evp_moulds_new(void)
+{
+	struct msp_evp_moulds *moulds = msp_alloc(1, sizeof(*moulds));
+
+	if (moulds != NULL)
+		atomic_init(&moulds->holders, 1);
+	return moulds;
+}
+
+void msp_evp_moulds_leave(struct msp_evp_moulds *moulds)
+{
+	if (moulds == NULL || atomic_fetch_sub(&moulds->holders, 1) != 1)
+		return;
+	for (size_t i = 0; i < MSP_EVP_SPARES; i++)
+		mould_free(atomic_exchange(&moulds->spare[i], NULL));
+	msp_free(moulds);
+}
+
+enum msp_err msp_evp_mould_take(const struct msp_evp_alg *alg, const EVP_PKEY *model, struct msp_evp_moulds *moulds,
+				struct msp_span field, struct msp_evp_mould **out)
+{
+	uint8_t point[1 + 2 * EC_PART_MAX];
+	struct msp_evp_mould *m = NULL;
+
+	*out = NULL;
+	if (field.len != alg->public_len)
+		return MSP_EFORMAT;
+	for (size_t i = 0; m == NULL && i < MSP_EVP_SPARES; i++)
+		m = atomic_exchange(&moulds->spare[i], NULL);
+	if (m == NULL)
+		m = mould_new(model);
+	if (m == NULL)
+		return MSP_ENOMEM;
+	point[0] = 0x04; /* as in ec_from */
+	memcpy(point + 1, field.ptr, field.len);
+	if (EVP_PKEY_set1_encoded_public_key(m->pkey, point, 1 + field.len) != 1) {
+		ERR_clear_error();
+		mould_free(m); /* who knows what is in it now */
+		return MSP_EVALUE;
+	}
+	atomic_fetch_add(&moulds->holders, 1);
+	*out = m;
+	return MSP_OK;
+}
+
+void msp_evp_mould_give(struct msp_evp_moulds *moulds, struct msp_evp_mould *mould)
+{
+	for (size_t i = 0; mould != NULL && i < MSP_EVP_SPARES; i++)
+		mould = atomic_exchange(&moulds->spare[i], mould);
+	mould_free(mould);
+	msp_evp_moulds_leave(moulds);
+}
+
+/* --- signing, verifying ----------------------------------------------------------------------------------------- */
+
 static enum msp_err ec_sign(const struct msp_evp_alg *alg, EVP_PKEY *pkey, struct msp_evp_spares *spares,
 			    struct msp_span data, uint8_t *sig)
 {
@@ -535,17 +591,26 @@ enum msp_err msp_evp_sign(const struct msp_evp_alg *alg, EVP_PKEY *pkey, struct 
 }
 
 /* 0 and negative are not told apart: a signature of nonsense numbers comes back as an error, too. */
-static enum msp_err ec_verify(const struct msp_evp_alg *alg, EVP_PKEY *pkey, struct msp_span data, struct msp_span sig)
+static enum msp_err ec_verify(const struct msp_evp_alg *alg, EVP_PKEY *pkey, struct msp_evp_spares *spares,
+			      struct msp_span data, struct msp_span sig)
 {
 	enum msp_err err = MSP_ECRYPTO;
 	uint8_t hash[EVP_MAX_MD_SIZE], der[EC_DER_MAX];
 	unsigned hash_len = 0;
-	EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_pkey(NULL, pkey, NULL);
+	EVP_PKEY_CTX *ctx = take_spare(spares);
 
-	if (ctx != NULL && EVP_PKEY_verify_init(ctx) == 1 &&
-	    EVP_Digest(data.ptr, data.len, hash, &hash_len, digest_of(alg), NULL) == 1)
+	if (ctx == NULL) {
+		ctx = EVP_PKEY_CTX_new_from_pkey(NULL, pkey, NULL);
+		if (ctx == NULL || EVP_PKEY_verify_init(ctx) != 1)
+			goto out;
+	}
+	if (EVP_Digest(data.ptr, data.len, hash, &hash_len, digest_of(alg), NULL) == 1)
 		err = EVP_PKEY_verify(ctx, der, wire_to_der(sig, der), hash, hash_len) == 1 ? MSP_OK : MSP_ESIG;
-	EVP_PKEY_CTX_free(ctx);
+out:
+	if (err == MSP_ECRYPTO)
+		EVP_PKEY_CTX_free(ctx);
+	else
+		give_spare(spares, ctx);
 	return err;
 }
 
@@ -561,13 +626,14 @@ static enum msp_err other_verify(const struct msp_evp_alg *alg, EVP_PKEY *pkey, 
 	return err;
 }
 
-enum msp_err msp_evp_verify(const struct msp_evp_alg *alg, EVP_PKEY *pkey, struct msp_span data, struct msp_span sig)
+enum msp_err msp_evp_verify(const struct msp_evp_alg *alg, EVP_PKEY *pkey, struct msp_evp_spares *spares,
+			    struct msp_span data, struct msp_span sig)
 {
 	enum msp_err err;
 
 	if (sig.len != signature_len(alg, pkey))
 		return MSP_ESIG;
-	err = is_ec(alg) ? ec_verify(alg, pkey, data, sig) : other_verify(alg, pkey, data, sig);
+	err = is_ec(alg) ? ec_verify(alg, pkey, spares, data, sig) : other_verify(alg, pkey, data, sig);
 	if (err != MSP_OK)
 		ERR_clear_error();
 	return err;

@@ -32,10 +32,6 @@ const struct msp_evp_alg *msp_evp_alg(uint8_t number);
 
 /** @return MSP_OK, MSP_EFORMAT, MSP_EVALUE (size, exponent, point not on the curve), MSP_ECRYPTO, MSP_ENOMEM */
 MSP_CHECKED enum msp_err msp_evp_public(const struct msp_evp_alg *alg, struct msp_span field, EVP_PKEY **out);
-/** The same; the curve of an ECDSA key is taken over from `model` (NULL: none), of the same algorithm, not made anew.
- */
-MSP_CHECKED enum msp_err msp_evp_public_like(const struct msp_evp_alg *alg, const EVP_PKEY *model,
-					     struct msp_span field, EVP_PKEY **out);
 /** `field`: the public half, which the private key must fit (MSP_EVALUE otherwise). */
 MSP_CHECKED enum msp_err msp_evp_private(const struct msp_evp_alg *alg, const struct msp_keyfile *kf,
 					 struct msp_span field, EVP_PKEY **out);
@@ -46,20 +42,41 @@ MSP_CHECKED enum msp_err msp_evp_export_public(const struct msp_evp_alg *alg, co
 MSP_CHECKED enum msp_err msp_evp_export_private(const struct msp_evp_alg *alg, const EVP_PKEY *pkey,
 						struct msp_keyfile *out);
 /**
- * What was set up for signatures with one key and can be used for more: that costs as much as a third of a signature.
- * Any thread; one that finds nothing makes its own. Start zeroed.
+ * What was set up for signatures with one key, or for verifying them, and can be used for more: that costs as much as a
+ * third of a signature. Any thread; one that finds nothing makes its own. Start zeroed.
  */
 #define MSP_EVP_SPARES 4
 struct msp_evp_spares {
 	_Atomic(EVP_PKEY_CTX *) ctx[MSP_EVP_SPARES]; /* owned */
 };
 void msp_evp_spares_fini(struct msp_evp_spares *spares);
+
+/** A public ECDSA key that becomes another one of the same curve by putting another point in. */
+struct msp_evp_mould {
+	EVP_PKEY *pkey; /* owned */
+	struct msp_evp_spares verifying;
+};
+/** Those that are not in use. Any thread. Lives as long as somebody holds it. */
+struct msp_evp_moulds {
+	atomic_uint holders;
+	_Atomic(struct msp_evp_mould *) spare[MSP_EVP_SPARES]; /* owned */
+};
+/** NULL: no memory. Held once. */
+struct msp_evp_moulds *msp_evp_moulds_new(void);
+/** NULL allowed. */
+void msp_evp_moulds_leave(struct msp_evp_moulds *moulds);
+/** ECDSA only. As msp_evp_public. `model`: any key of this curve. Holds `moulds` until it is given back. */
+MSP_CHECKED enum msp_err msp_evp_mould_take(const struct msp_evp_alg *alg, const EVP_PKEY *model,
+					    struct msp_evp_moulds *moulds, struct msp_span field,
+					    struct msp_evp_mould **out);
+void msp_evp_mould_give(struct msp_evp_moulds *moulds, struct msp_evp_mould *mould);
+
 /** Signature in DNS form. spares: of this very key; NULL allowed. *len in: space, out: octets written.
  * @return MSP_OK, MSP_ENOSPACE, MSP_ECRYPTO */
 MSP_CHECKED enum msp_err msp_evp_sign(const struct msp_evp_alg *alg, EVP_PKEY *pkey, struct msp_evp_spares *spares,
 				      struct msp_span data, uint8_t *sig, size_t *len);
-/** @return MSP_OK, MSP_ESIG, MSP_ECRYPTO */
-MSP_CHECKED enum msp_err msp_evp_verify(const struct msp_evp_alg *alg, EVP_PKEY *pkey, struct msp_span data,
-					struct msp_span sig);
+/** spares: of this very key, for verifying alone; NULL allowed. @return MSP_OK, MSP_ESIG, MSP_ECRYPTO */
+MSP_CHECKED enum msp_err msp_evp_verify(const struct msp_evp_alg *alg, EVP_PKEY *pkey, struct msp_evp_spares *spares,
+					struct msp_span data, struct msp_span sig);
 
 #endif

@@ -27,8 +27,12 @@ struct msp_key {
 	const struct msp_evp_alg *alg;
 	uint16_t tag;
 	bool is_private;
-	EVP_PKEY *pkey;                /* owned; built once, only read afterwards */
+	EVP_PKEY *pkey;                /* owned, unless there is a mould; built once, only read afterwards */
 	struct msp_evp_spares *spares; /* owned; NULL: public */
+	struct msp_evp_moulds *moulds; /* held; NULL: public. For keys that are like this one */
+	/* Made like another one: */
+	struct msp_evp_mould *mould; /* owned until it goes home */
+	struct msp_evp_moulds *home; /* held by the mould: the model's */
 };
 
 /* Counted per thread, and only counted: no decision hangs on it. */
@@ -41,11 +45,16 @@ static enum msp_err new_key(const struct msp_name *owner, struct msp_span rdata,
 
 	if (key != NULL)
 		key->rdata = msp_memdup(rdata.ptr, rdata.len);
-	if (key != NULL && is_private)
+	if (key != NULL && is_private) {
 		key->spares = msp_alloc(1, sizeof(*key->spares));
-	if (key == NULL || key->rdata == NULL || (is_private && key->spares == NULL)) {
-		if (key != NULL)
+		key->moulds = msp_evp_moulds_new();
+	}
+	if (key == NULL || key->rdata == NULL || (is_private && (key->spares == NULL || key->moulds == NULL))) {
+		if (key != NULL) {
 			msp_free(key->rdata);
+			msp_free(key->spares);
+			msp_evp_moulds_leave(key->moulds);
+		}
 		msp_free(key);
 		return MSP_ENOMEM;
 	}
@@ -76,12 +85,6 @@ static enum msp_err split_rdata(struct msp_span rdata, const struct msp_evp_alg 
 
 enum msp_err msp_key_from_rdata(const struct msp_name *owner, struct msp_span rdata, struct msp_key **out)
 {
-	return msp_key_from_rdata_like(NULL, owner, rdata, out);
-}
-
-enum msp_err msp_key_from_rdata_like(const struct msp_key *model, const struct msp_name *owner, struct msp_span rdata,
-				     struct msp_key **out)
-{
 	const struct msp_evp_alg *alg;
 	struct msp_span field;
 	EVP_PKEY *pkey = NULL;
@@ -89,12 +92,38 @@ enum msp_err msp_key_from_rdata_like(const struct msp_key *model, const struct m
 
 	*out = NULL;
 	if (err == MSP_OK)
-		err = msp_evp_public_like(alg, model != NULL && model->alg == alg ? model->pkey : NULL, field, &pkey);
+		err = msp_evp_public(alg, field, &pkey);
 	if (err == MSP_OK)
 		err = new_key(owner, rdata, alg, pkey, false, out);
 	if (err != MSP_OK)
 		EVP_PKEY_free(pkey);
 	return err;
+}
+
+enum msp_err msp_key_from_rdata_like(const struct msp_key *model, const struct msp_name *owner, struct msp_span rdata,
+				     struct msp_key **out)
+{
+	const struct msp_evp_alg *alg;
+	struct msp_span field;
+	struct msp_evp_mould *mould;
+	enum msp_err err = split_rdata(rdata, &alg, &field);
+
+	*out = NULL;
+	if (err != MSP_OK)
+		return err;
+	if (model == NULL || model->moulds == NULL || model->alg != alg || alg->group == NULL)
+		return msp_key_from_rdata(owner, rdata, out);
+	err = msp_evp_mould_take(alg, model->pkey, model->moulds, field, &mould);
+	if (err != MSP_OK)
+		return err;
+	err = new_key(owner, rdata, alg, mould->pkey, false, out);
+	if (err != MSP_OK) {
+		msp_evp_mould_give(model->moulds, mould);
+		return err;
+	}
+	(*out)->mould = mould;
+	(*out)->home = model->moulds;
+	return MSP_OK;
 }
 
 enum msp_err msp_key_generate(const struct msp_name *owner, uint8_t alg, uint16_t flags, struct msp_key **out)
@@ -125,7 +154,11 @@ void msp_key_free(struct msp_key **key)
 	if ((*key)->spares != NULL)
 		msp_evp_spares_fini((*key)->spares);
 	msp_free((*key)->spares);
-	EVP_PKEY_free((*key)->pkey); /* wipes what is private */
+	msp_evp_moulds_leave((*key)->moulds);
+	if ((*key)->mould != NULL)
+		msp_evp_mould_give((*key)->home, (*key)->mould);
+	else
+		EVP_PKEY_free((*key)->pkey); /* wipes what is private */
 	msp_free((*key)->rdata);
 	msp_free(*key);
 	*key = NULL;
@@ -169,7 +202,7 @@ enum msp_err msp_key_sign(const struct msp_key *key, struct msp_span data, uint8
 enum msp_err msp_key_verify(const struct msp_key *key, struct msp_span data, struct msp_span sig)
 {
 	verify_count++;
-	return msp_evp_verify(key->alg, key->pkey, data, sig);
+	return msp_evp_verify(key->alg, key->pkey, key->mould != NULL ? &key->mould->verifying : NULL, data, sig);
 }
 
 uint64_t msp_key_verify_count(void)

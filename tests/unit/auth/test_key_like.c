@@ -45,6 +45,42 @@ static void a_key_made_like_any_other_verifies_its_own_signatures_alone(void **s
 		}
 }
 
+/* They are used again for others: nothing of one may be left in the next, whoever is in use at the same time. */
+static void many_one_after_another_are_each_their_own(void **state)
+{
+	struct msp_name owner = t_name("child.example.");
+	struct msp_span data = msp_span("octets", 6);
+	struct msp_key *model = make(MSP_ALG_ECDSAP256), *key[6], *public[6];
+	uint8_t sig[6][MSP_SIGNATURE_MAX], rdata[256] = { 0 };
+	size_t len[6];
+
+	(void)state;
+	for (size_t i = 0; i < 6; i++) {
+		key[i] = make(MSP_ALG_ECDSAP256);
+		len[i] = sizeof(sig[i]);
+		T_OK(msp_key_sign(key[i], data, sig[i], &len[i]));
+	}
+	memcpy(rdata, msp_key_rdata(key[0]).ptr, msp_key_rdata(key[0]).len);
+	memset(rdata + 4, 0xff, 64);
+	for (size_t round = 0; round < 3; round++) {
+		struct msp_key *none;
+
+		for (size_t i = 0; i < 6; i++)
+			T_OK(msp_key_from_rdata_like(model, &owner, msp_key_rdata(key[(i + round) % 6]), &public[i]));
+		for (size_t i = 0; i < 6; i++)
+			for (size_t k = 0; k < 6; k++)
+				assert_int_equal(msp_key_verify(public[i], data, msp_span(sig[k], len[k])),
+						 k == (i + round) % 6 ? MSP_OK : MSP_ESIG);
+		for (size_t i = 0; i < 6; i++)
+			msp_key_free(&public[i]);
+		/* one that is no key takes nothing with it */
+		T_ERR(msp_key_from_rdata_like(model, &owner, msp_span(rdata, 68), &none), MSP_EVALUE);
+	}
+	for (size_t i = 0; i < 6; i++)
+		msp_key_free(&key[i]);
+	msp_key_free(&model);
+}
+
 static void what_is_not_on_the_curve_is_no_key(void **state)
 {
 	struct msp_name owner = t_name("child.example.");
@@ -75,6 +111,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_key_made_like_any_other_verifies_its_own_signatures_alone),
+		cmocka_unit_test(many_one_after_another_are_each_their_own),
 		cmocka_unit_test(what_is_not_on_the_curve_is_no_key),
 	};
 

@@ -66,8 +66,9 @@ MSP_CHECKED enum msp_err msp_key_verify(const struct msp_key *key, struct msp_sp
 uint64_t msp_key_verify_count(void);
 
 /**
- * As msp_key_from_rdata. Of an ECDSA key most of the work is to set up its curve, which is taken over from `model` when
- * that is a key of the same algorithm (else, or NULL: the usual way). Nothing else of the model is used.
+ * As msp_key_from_rdata, for keys that are needed for a moment: to set up an ECDSA key costs a tenth of a verification,
+ * and is done once for several that follow each other. `model`: a private key of the same algorithm (else, or NULL: the
+ * usual way). Nothing but its curve is used of it. Any thread.
  */
 MSP_CHECKED enum msp_err msp_key_from_rdata_like(const struct msp_key *model, const struct msp_name *owner,
 						 struct msp_span rdata, struct msp_key **out);
