@@ -28,7 +28,7 @@ struct msp_batch {
 	struct msp_timer *timer; /* owned */
 	enum msp_err last;       /* what the timer's end means */
 	struct msp_buf got;
-	bool dnssec_ok, is_over;
+	bool dnssec_ok, is_over, was_connected;
 	uint16_t first_id; /* of item[0]; the others count on from there */
 	size_t open;       /* items without an answer */
 	size_t gained;     /* answers that this connection brought */
@@ -63,6 +63,7 @@ static void finish(struct msp_batch *b, enum msp_err err)
 		const struct item *it = &b->item[i];
 
 		answer[i].err = it->is_over ? it->err : err;
+		answer[i].was_connected = b->was_connected;
 		answer[i].raw = answer[i].err == MSP_OK ? msp_span(b->got.ptr + it->at, it->len) : msp_span(NULL, 0);
 	}
 	b->cb(b->arg, answer, b->count);
@@ -143,6 +144,7 @@ static void on_connected(void *arg, enum msp_err err)
 {
 	struct msp_batch *b = arg;
 
+	b->was_connected |= err == MSP_OK;
 	if (err == MSP_OK)
 		err = ask(b);
 	if (err != MSP_OK)

@@ -20,9 +20,10 @@ struct msp_usock_conn {
 	struct msp_usock_conn *next, **link;
 	uv_pipe_t pipe;
 	uv_timer_t idle;
-	unsigned handles; /* not yet closed */
-	bool closing;     /* no callback into the owner any more */
-	bool writing;     /* an answer is on its way: reading rests */
+	unsigned handles;            /* not yet closed */
+	bool closing;                /* no callback into the owner any more */
+	bool writing;                /* an answer is on its way: reading rests */
+	struct msp_usock_conn **ref; /* the owner's who answers later; NULL = nobody does */
 	bool close_when_written;
 	struct msp_buf in;  /* the line so far, and what follows it */
 	struct msp_buf out; /* the answer being written; libuv holds its memory until then */
@@ -67,11 +68,28 @@ static void conn_closed(uv_handle_t *h)
 	server_free_when_done(u);
 }
 
+/* Whoever answers later does so now, or has nobody to answer any more. */
+static bool ref_clear(struct msp_usock_conn *c)
+{
+	bool was_set = c->ref != NULL;
+
+	if (was_set)
+		*c->ref = NULL;
+	c->ref = NULL;
+	return was_set;
+}
+
+static bool is_busy(const struct msp_usock_conn *c)
+{
+	return c->closing || c->writing || c->ref != NULL;
+}
+
 static void conn_close(struct msp_usock_conn *c)
 {
 	if (c->closing)
 		return;
 	c->closing = true;
+	(void)ref_clear(c);
 	uv_close((uv_handle_t *)&c->pipe, conn_closed);
 	uv_close((uv_handle_t *)&c->idle, conn_closed);
 }
@@ -104,11 +122,11 @@ static void written(uv_write_t *w, int status)
 	}
 	idle_restart(c);
 	conn_serve(c);
-	if (!c->closing && !c->writing)
+	if (!is_busy(c))
 		conn_read_start(c);
 }
 
-enum msp_err msp_usock_reply(struct msp_usock_conn *c, struct msp_span line)
+static enum msp_err reply(struct msp_usock_conn *c, struct msp_span line)
 {
 	uv_buf_t b;
 
@@ -130,6 +148,25 @@ enum msp_err msp_usock_reply(struct msp_usock_conn *c, struct msp_span line)
 	return MSP_OK;
 }
 
+enum msp_err msp_usock_reply(struct msp_usock_conn *c, struct msp_span line)
+{
+	bool is_late = ref_clear(c);
+	enum msp_err err = reply(c, line);
+
+	if (err != MSP_OK && is_late)
+		conn_close(c); /* nothing else would end the wait */
+	return err;
+}
+
+void msp_usock_defer(struct msp_usock_conn *c, struct msp_usock_conn **ref)
+{
+	*ref = c->closing ? NULL : c;
+	if (c->closing)
+		return;
+	c->ref = ref;
+	(void)uv_read_stop((uv_stream_t *)&c->pipe);
+}
+
 static void last_words(struct msp_usock_conn *c, const char *text)
 {
 	c->close_when_written = true;
@@ -142,7 +179,7 @@ static void last_words(struct msp_usock_conn *c, const char *text)
 /* Hand out the lines that are complete, as long as answers go out at once. */
 static void conn_serve(struct msp_usock_conn *c)
 {
-	while (!c->closing && !c->writing) {
+	while (!is_busy(c)) {
 		const uint8_t *nl = c->in.len ? memchr(c->in.ptr, '\n', c->in.len) : NULL;
 		size_t len = nl ? (size_t)(nl - c->in.ptr) : c->in.len;
 

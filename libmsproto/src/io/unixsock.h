@@ -13,7 +13,8 @@
 struct msp_usock;      /* a listening socket and its connections */
 struct msp_usock_conn; /* borrowed during the line callback */
 
-/** One line without its newline. Borrowed during the call. Answer with msp_usock_reply, at most once per line. */
+/** One line without its newline. Borrowed during the call. Answer with msp_usock_reply, at most once per line, now or
+ * later (msp_usock_defer). */
 typedef void msp_usock_line_fn(void *arg, struct msp_usock_conn *conn, struct msp_span line);
 
 struct msp_usock_conf {
@@ -36,6 +37,11 @@ MSP_CHECKED enum msp_err msp_usock_open(struct msp_loop *loop, const char *path,
 void msp_usock_close(struct msp_usock **u);
 /** Queue an answer (copied), newline included by the caller. No further line is read before it has been written. */
 MSP_CHECKED enum msp_err msp_usock_reply(struct msp_usock_conn *conn, struct msp_span line);
+/**
+ * Inside the line callback: the answer comes later, by msp_usock_reply(*ref). *ref is cleared when it has come, and
+ * when the connection ends before (idle_ms goes on). No further line is read meanwhile.
+ */
+void msp_usock_defer(struct msp_usock_conn *conn, struct msp_usock_conn **ref);
 
 /**
  * Blocking client: send `line` (newline included), read one line back into `out` (newline removed).

@@ -19,6 +19,12 @@ struct msp_control {
 	const struct msp_log *log;          /* borrowed from the loop */
 	bool in_command; /* a command may close its own socket: then the rest waits until it is through */
 	bool closed;
+	struct msp_usock_conn *conn; /* of the command under way; NULL: there is none, or it is answered later */
+};
+
+struct msp_control_call {
+	struct msp_usock_conn *conn; /* NULL: it has gone */
+	const struct msp_log *log;   /* borrowed from the loop */
 };
 
 /* ---- answers ---- */
@@ -150,29 +156,66 @@ static enum msp_err write_answer(enum msp_err err, json_t *data, const struct ms
 	return rc == MSP_OK ? out->err : rc;
 }
 
+/* Steals data. */
+static void answer(struct msp_usock_conn *conn, const struct msp_log *log, enum msp_err err, json_t *data,
+		   const struct msp_why *why)
+{
+	struct msp_buf out;
+
+	msp_buf_init(&out, MSP_CONTROL_LINE_MAX);
+	err = write_answer(err, data, why, &out);
+	if (err == MSP_OK)
+		err = msp_usock_reply(conn, msp_buf_span(&out));
+	if (err != MSP_OK)
+		msp_log(log, MSP_LOG_WARNING, "control-answer-lost", MSP_F_STR("error", msp_err_name(err)));
+	msp_buf_fini(&out);
+}
+
 static void got_line(void *arg, struct msp_usock_conn *conn, struct msp_span line)
 {
 	struct msp_control *c = arg;
 	struct msp_why why = { "" };
-	struct msp_buf out;
 	json_t *data = NULL;
 	enum msp_err err;
 
 	c->in_command = true;
+	c->conn = conn;
 	err = handle(c, line, &data, &why);
 	c->in_command = false;
-	if (c->closed) {
+	if (!c->closed && c->conn != NULL)
+		answer(conn, c->log, err, data, &why);
+	else
 		json_decref(data);
+	c->conn = NULL;
+	if (c->closed)
 		msp_control_close(&c);
-		return;
-	}
-	msp_buf_init(&out, MSP_CONTROL_LINE_MAX);
-	err = write_answer(err, data, &why, &out);
-	if (err == MSP_OK)
-		err = msp_usock_reply(conn, msp_buf_span(&out));
-	if (err != MSP_OK)
-		msp_log(c->log, MSP_LOG_WARNING, "control-answer-lost", MSP_F_STR("error", msp_err_name(err)));
-	msp_buf_fini(&out);
+}
+
+enum msp_err msp_control_defer(struct msp_control *c, struct msp_control_call **out)
+{
+	struct msp_control_call *call;
+
+	*out = NULL;
+	if (!c->in_command || c->conn == NULL)
+		return MSP_ESTATE;
+	call = msp_alloc(1, sizeof(*call));
+	if (call == NULL)
+		return MSP_ENOMEM;
+	call->log = c->log;
+	msp_usock_defer(c->conn, &call->conn);
+	c->conn = NULL;
+	*out = call;
+	return MSP_OK;
+}
+
+void msp_control_answer(struct msp_control_call **call, enum msp_err err, json_t *data, const struct msp_why *why)
+{
+	if ((*call)->conn != NULL)
+		answer((*call)->conn, (*call)->log, err, data, why);
+	else
+		json_decref(data);
+	msp_free(*call);
+	*call = NULL;
 }
 
 enum msp_err msp_control_open(struct msp_loop *loop, const char *path, const struct msp_command *commands, void *arg,

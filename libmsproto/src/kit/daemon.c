@@ -84,8 +84,8 @@ static int check(const struct msp_daemon_ops *ops, const char *conf_path)
 
 	msp_buf_init(&errors, ERRORS_MAX);
 	err = ops->check(conf_path, &errors);
-	if (err != MSP_OK)
-		(void)fprintf(stderr, "%s%s", msp_buf_text(&errors), errors.len ? "" : "configuration is not usable\n");
+	(void)fprintf(stderr, "%s%s", msp_buf_text(&errors),
+		      errors.len > 0 || err == MSP_OK ? "" : "configuration is not usable\n");
 	msp_buf_fini(&errors);
 	return err == MSP_OK ? EXIT_GOOD : EXIT_BAD;
 }

@@ -30,7 +30,8 @@ struct msp_batch_params {
 	size_t answer_octets_max; /* of all answers; 0 = 256 KiB */
 };
 struct msp_batch_answer {
-	enum msp_err err; /* MSP_OK; MSP_ETIMEOUT, MSP_ENET, MSP_ECLOSED, MSP_EFORMAT, MSP_ELIMIT */
+	enum msp_err err;   /* MSP_OK; MSP_ETIMEOUT, MSP_ENET, MSP_ECLOSED, MSP_EFORMAT, MSP_ELIMIT */
+	bool was_connected; /* the server has taken a connection of this batch, whatever it said then */
 	struct msp_span
 		raw; /* with MSP_OK: matched by id, QR, opcode and question; parse it; borrowed during the call */
 };

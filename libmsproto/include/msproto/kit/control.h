@@ -26,8 +26,18 @@ struct msp_control;
 /** Every control socket also answers "help" (the table) and "ping". A stale socket file is replaced. */
 MSP_CHECKED enum msp_err msp_control_open(struct msp_loop *loop, const char *path, const struct msp_command *commands,
 					  void *arg, struct msp_control **out, struct msp_why *why);
-/** Legal inside a command; its answer is then lost. */
+/** Legal inside a command; its answer is then lost, and so are those that were to come later. */
 void msp_control_close(struct msp_control **c);
+
+/**
+ * Inside a command: it is answered later, by msp_control_answer; what the command returns does not count then. *out is
+ * the caller's until it answers. MSP_ESTATE: not inside a command, or deferred already.
+ */
+struct msp_control_call;
+MSP_CHECKED enum msp_err msp_control_defer(struct msp_control *c, struct msp_control_call **out);
+/** On the loop, once for each, also after msp_control_close or when the client has gone. As a command's end: takes data
+ * (may be NULL); `why` counts with an error. */
+void msp_control_answer(struct msp_control_call **call, enum msp_err err, json_t *data, const struct msp_why *why);
 
 /** The client's side, blocking (msctl): one command, its answer. @return MSP_OK, or the daemon's error with why, or
  * MSP_ENET. */
