@@ -9,10 +9,10 @@
 
 #include "actions.h"
 
-#define HOLD_S     30
 #define HOLD_MAX_S 900
-#define RECHECK_MS (24 * 3600 * (int64_t)1000) /* what was brought about may be undone by others */
-#define BY_HAND_MS (3600 * (int64_t)1000)      /* a person may have acted, the parent may have learnt to listen */
+#define DAY_S      (24 * 3600)
+#define RECHECK_MS (DAY_S * (int64_t)1000) /* what was brought about may be undone by others */
+#define BY_HAND_MS (3600 * (int64_t)1000)  /* a person may have acted, the parent may have learnt to listen */
 #define CROWDED_MS 5000
 
 const char *msa_phase_name(enum msa_phase phase)
@@ -166,9 +166,14 @@ void msa_parent_again(struct msa_core *c, struct msa_parent *p, int64_t ms)
 	msa_timer_soon(&c->heap, &p->timer, p->due);
 }
 
+static bool is_settled(const struct msa_parent *p)
+{
+	return p->run != NULL && p->run->is_settled;
+}
+
 void msa_parent_wait(struct msa_core *c, struct msa_parent *p, uint32_t *backoff_s, uint32_t first_s, uint32_t max_s)
 {
-	msa_parent_again(c, p, msa_core_backoff_ms(c, backoff_s, first_s, max_s));
+	msa_parent_again(c, p, msa_core_backoff_ms(c, backoff_s, first_s, is_settled(p) ? DAY_S : max_s));
 	if (*backoff_s >= max_s)
 		end_run(c, p); /* a long time: others may have the place, and everything is looked up anew */
 }
@@ -176,11 +181,12 @@ void msa_parent_wait(struct msa_core *c, struct msa_parent *p, uint32_t *backoff
 void msa_parent_hold(struct msa_core *c, struct msa_parent *p, const char *why)
 {
 	bool is_news = strncmp(why, p->why, sizeof(p->why) - 1) != 0;
+	uint32_t max_s = is_settled(p) ? DAY_S : HOLD_MAX_S;
 
 	set_why(p, why);
 	end_run(c, p);
 	set_phase(c, p, MSA_PHASE_HELD);
-	msa_parent_again(c, p, msa_core_backoff_ms(c, &p->backoff_s, HOLD_S, HOLD_MAX_S));
+	msa_parent_again(c, p, msa_core_backoff_ms(c, &p->backoff_s, c->parent.observe_s, max_s));
 	msp_log(c->log, is_news ? MSP_LOG_NOTICE : MSP_LOG_INFO, "parent-held",
 		MSP_F_STR("zone", MSP_NAME(&p->zone->name)), MSP_F_STR("reason", p->why),
 		MSP_F_I64("retry_s", msp_mono_until_ms(c->now, p->due) / 1000));
@@ -208,6 +214,10 @@ void msa_parent_stop(struct msa_core *c, struct msa_parent *p, const char *why)
 
 void msa_parent_by_hand(struct msa_core *c, struct msa_parent *p, const char *why)
 {
+	if (is_settled(p)) {
+		msa_parent_done(c, p); /* no key is of use there */
+		return;
+	}
 	set_why(p, why);
 	end_run(c, p);
 	set_phase(c, p, MSA_PHASE_BY_HAND);
@@ -217,7 +227,7 @@ void msa_parent_by_hand(struct msa_core *c, struct msa_parent *p, const char *wh
 		MSP_F_STR("records", "msctl parent status shows them"));
 }
 
-void msa_parent_done(struct msa_core *c, struct msa_parent *p)
+static void note_done(struct msa_core *c, struct msa_parent *p)
 {
 	if (!p->is_done || p->sent_s != 0)
 		msp_log(c->log, MSP_LOG_NOTICE, "parent-in-sync", MSP_F_STR("zone", MSP_NAME(&p->zone->name)),
@@ -230,11 +240,42 @@ void msa_parent_done(struct msa_core *c, struct msa_parent *p)
 		msa_store_parent(c, p);
 	}
 	p->done_at = c->now;
+}
+
+void msa_parent_done(struct msa_core *c, struct msa_parent *p)
+{
+	note_done(c, p);
 	p->backoff_s = p->confirm_backoff_s = p->state_backoff_s = 0;
 	set_why(p, "");
 	end_run(c, p);
 	set_phase(c, p, MSA_PHASE_IDLE);
 	msa_parent_again(c, p, RECHECK_MS);
+}
+
+void msa_parent_settle(struct msa_core *c, struct msa_parent *p)
+{
+	bool was_stopped = p->is_stopped; /* what a person was called for is past: not at once again */
+
+	if (was_stopped || p->mode == MSA_PARENT_NOTIFY) {
+		msa_parent_done(c, p);
+		return;
+	}
+	note_done(c, p);
+	p->run->is_settled = true;
+	set_why(p, "");
+	msa_parent_enter(c, p, MSA_PHASE_DSYNC);
+}
+
+void msa_parent_key_done(struct msa_core *c, struct msa_parent *p, const char *why)
+{
+	if (why != NULL && strncmp(why, p->key_why, sizeof(p->key_why) - 1) != 0)
+		msp_log(c->log, MSP_LOG_WARNING, "parent-key-not-ready", MSP_F_STR("zone", MSP_NAME(&p->zone->name)),
+			MSP_F_STR("reason", why));
+	snprintf(p->key_why, sizeof(p->key_why), "%s", why == NULL ? "" : why);
+	if (is_settled(p))
+		msa_parent_done(c, p);
+	else
+		msa_parent_enter(c, p, MSA_PHASE_COMPARE);
 }
 
 bool msa_parent_is_shown(const struct msa_parent *p)

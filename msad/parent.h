@@ -6,7 +6,9 @@
  *
  * One run goes through the phases below from top to bottom; whatever fails ends in HELD (tried again from the top) or
  * STOPPED (a person must act). Every sender is idempotent: a run starts with what the parent shows, and ends at once
- * when that is what is wanted, whoever brought it about. At most one message to the receiver is outstanding (C.5).
+ * when that is what is wanted, whoever brought it about; but for our key: where the parent takes UPDATE, it is made to
+ * trust ours before the day when the provider who used to be first is gone (H.3). At most one message to the receiver
+ * is outstanding (C.5).
  * @source PROTOCOL B.2, F.3, G.2 .. G.7, H.3, H.4, K
  */
 #ifndef MSAD_PARENT_H
@@ -106,6 +108,7 @@ struct msa_parent_run {
 	struct msa_pend look[4];
 	struct msa_round round;
 	unsigned good_rounds;
+	bool is_settled; /* the delegation is as wanted: only our key is seen to, and all pauses grow to a day */
 	struct msa_dsync_walk walk;
 	struct msa_dsync dsync;
 	bool dsync_secure;
@@ -165,8 +168,9 @@ struct msa_parent {
 	uint8_t key_state;
 	bool uploaded_again; /* once, after BADKEY */
 	uint32_t backoff_s, confirm_backoff_s, state_backoff_s;
-	char why[MSA_TEXT_MAX];    /* what keeps it */
-	char answer[MSA_TEXT_MAX]; /* the receiver's last */
+	char why[MSA_TEXT_MAX];     /* what keeps it */
+	char answer[MSA_TEXT_MAX];  /* the receiver's last */
+	char key_why[MSA_TEXT_MAX]; /* why the parent does not trust our key though nothing else is amiss */
 	char no_ns_why[MSA_TEXT_MAX];
 	struct msp_mono answer_at;
 };
@@ -183,6 +187,10 @@ void msa_parent_hold(struct msa_core *c, struct msa_parent *p, const char *why);
 void msa_parent_stop(struct msa_core *c, struct msa_parent *p, const char *why);
 void msa_parent_by_hand(struct msa_core *c, struct msa_parent *p, const char *why);
 void msa_parent_done(struct msa_core *c, struct msa_parent *p);
+/** The delegation is as wanted: done, once the parent trusts our key, too. */
+void msa_parent_settle(struct msa_core *c, struct msa_parent *p);
+/** What there was to do about our key is done (why NULL), or it cannot be; goes on with the delegation. */
+void msa_parent_key_done(struct msa_core *c, struct msa_parent *p, const char *why);
 /** Wait in this phase, longer each time; its turn comes again then. */
 void msa_parent_wait(struct msa_core *c, struct msa_parent *p, uint32_t *backoff_s, uint32_t first_s, uint32_t max_s);
 /** Wait in this phase; `ms` from now its turn comes again. */

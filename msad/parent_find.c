@@ -229,7 +229,7 @@ bool msa_parent_can_notify(const struct msa_core *c, const struct msa_parent *p)
 {
 	const struct msa_parent_run *r = p->run;
 
-	if (r == NULL || r->notified || (p->mode != MSA_PARENT_AUTO && p->mode != MSA_PARENT_NOTIFY))
+	if (r == NULL || r->is_settled || r->notified || (p->mode != MSA_PARENT_AUTO && p->mode != MSA_PARENT_NOTIFY))
 		return false;
 	if (c->parent.notify_secure && !r->dsync_secure)
 		return false;
@@ -335,6 +335,8 @@ void msa_parent_begin_target(struct msa_core *c, struct msa_parent *p)
 	if (msa_pend_start(c, &r->look[LOOK_KEY], MSA_PEND_PARENT_LOOK, p))
 		msa_act_lookup(c, &r->look[LOOK_KEY], name, MSP_TYPE_KEY);
 	look_open(c, p, LOOK_SVCB, name, MSP_TYPE_SVCB);
+	if (r->look[LOOK_KEY].id == 0)
+		msa_parent_hold(c, p, msp_err_text(MSP_ENOMEM)); /* not asked is not denied */
 }
 
 static void add_target(struct msa_parent_run *r, struct msp_span octets)
@@ -417,6 +419,15 @@ static enum msp_err take_receiver(struct msa_core *c, struct msa_parent *p, cons
 	return err == MSP_ELIMIT ? MSP_OK : err;
 }
 
+/** One of the ways that the receiver advertises is open to this zone (G.6); without an advertisement all may be. */
+static bool can_bootstrap(const struct msa_parent *p)
+{
+	unsigned open = MSA_METHOD_MANUAL |
+			(p->seen.want[MSA_SHOWN_DS].count > 0 ? MSA_METHOD_APEX : MSA_METHOD_NS | MSA_METHOD_UNSIGNED);
+
+	return p->run->methods == 0 || (p->run->methods & open) != 0;
+}
+
 static void target_done(struct msa_core *c, struct msa_parent *p)
 {
 	struct msa_parent_run *r = p->run;
@@ -434,7 +445,10 @@ static void target_done(struct msa_core *c, struct msa_parent *p)
 		}
 		return;
 	}
-	msa_parent_enter(c, p, r->kind == MSA_DSYNC_UPDATE ? MSA_PHASE_KEY : MSA_PHASE_NOTIFY);
+	if (r->is_settled && !can_bootstrap(p))
+		msa_parent_key_done(c, p, "none of the parent's ways to bootstrap a key can be met");
+	else
+		msa_parent_enter(c, p, r->kind == MSA_DSYNC_UPDATE ? MSA_PHASE_KEY : MSA_PHASE_NOTIFY);
 }
 
 static void target_looked(struct msa_core *c, struct msa_parent *p, uint16_t type, bool was_open,
@@ -447,11 +461,15 @@ static void target_looked(struct msa_core *c, struct msa_parent *p, uint16_t typ
 		return;
 	}
 	if (type == MSP_TYPE_KEY && has_records(l, type)) {
-		msa_core_note(c, take_receiver(c, p, l->set, l->verdict == MSP_LOOKUP_SECURE));
+		enum msp_err err = take_receiver(c, p, l->set, l->verdict == MSP_LOOKUP_SECURE);
+
+		if (err != MSP_OK) { /* there is a key: never go on without */
+			msa_core_note(c, err);
+			msa_parent_hold(c, p, msp_err_text(err));
+			return;
+		}
 	} else if (type == MSP_TYPE_KEY && l->verdict != MSP_LOOKUP_NODATA && !is_answer(l)) {
 		/* There may be a key, and somebody may not want us to see it: never go on without. */
-		for (size_t i = 0; i < LOOK__N; i++)
-			msa_pend_stop(c, &r->look[i]);
 		failed(c, p, &endpoint(r)->target, "KEY", l);
 		return;
 	} else if (type == MSP_TYPE_SVCB && has_records(l, type)) {

@@ -37,7 +37,7 @@ static void key_ready(struct msa_core *c, struct msa_parent *p)
 	else if (p->uploaded_s == 0)
 		msa_parent_enter(c, p, MSA_PHASE_KEY_PUBLISHED); /* no KeyState could be believed: hand it in */
 	else
-		msa_parent_enter(c, p, MSA_PHASE_COMPARE);
+		msa_parent_key_done(c, p, NULL);
 }
 
 void msa_parent_begin_key(struct msa_core *c, struct msa_parent *p)

@@ -160,7 +160,7 @@ static void shown(struct msa_core *c, struct msa_parent *p)
 	int64_t next_s = p->sent_s;
 
 	if (!run->round.disagrees && msa_parent_is_shown(p) && (p->roll == MSA_ROLL_NONE || p->is_stopped)) {
-		msa_parent_done(c, p);
+		msa_parent_settle(c, p);
 		return;
 	}
 	if (p->is_done && (run->round.disagrees || !msa_parent_is_shown(p))) {
@@ -239,6 +239,8 @@ static void key_published(struct msa_core *c, struct msa_parent *p)
 
 	if (!run->round.disagrees) {
 		p->why[0] = '\0';
+		if (!run->is_settled || p->uploaded_s == 0)
+			p->state_backoff_s = 0;
 		msa_parent_enter(c, p, p->phase == MSA_PHASE_KEY_PUBLISHED ? MSA_PHASE_UPLOAD : MSA_PHASE_ROLL_ADD);
 		return;
 	}

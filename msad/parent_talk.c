@@ -180,7 +180,8 @@ static void retry(struct msa_core *c, struct msa_parent *p, const char *why, boo
 static void wait_for_trust(struct msa_core *c, struct msa_parent *p, bool is_person)
 {
 	if (is_person) {
-		p->state_backoff_s = c->parent.state_max_s;
+		if (p->state_backoff_s < c->parent.state_max_s)
+			p->state_backoff_s = c->parent.state_max_s;
 		msp_log(c->log, MSP_LOG_WARNING, "parent-key-waits-for-person",
 			MSP_F_STR("zone", MSP_NAME(&p->zone->name)), MSP_F_U64("key_tag", msp_key_id(p->key)),
 			MSP_F_STR("answer", p->answer));
@@ -206,7 +207,8 @@ static void upload(struct msa_core *c, struct msa_parent *p)
 	struct msa_parent_run *r = p->run;
 	bool is_looked_at = r->methods == 0 || (r->methods & (MSA_METHOD_APEX | MSA_METHOD_UNSIGNED)) != 0;
 
-	p->state_backoff_s = 0;
+	if (!r->is_settled)
+		p->state_backoff_s = 0;
 	msa_parent_enter(c, p, is_looked_at ? MSA_PHASE_KEY_PUBLISHED : MSA_PHASE_UPLOAD);
 }
 
@@ -222,6 +224,10 @@ static void refused(struct msa_core *c, struct msa_parent *p)
 {
 	char text[MSA_TEXT_MAX];
 
+	if (p->run->is_settled) { /* five times are for what is urgent */
+		msa_parent_hold(c, p, p->answer);
+		return;
+	}
 	if (p->refused_s == 0 || c->wall.s - p->refused_s > REFUSED_S || c->wall.s < p->refused_s) {
 		p->refused_s = c->wall.s;
 		p->refused = 0;
@@ -251,6 +257,10 @@ static void stop(struct msa_core *c, struct msa_parent *p)
 	char text[MSA_TEXT_MAX];
 
 	snprintf(text, sizeof(text), "%.230s", p->answer);
+	if (p->run->is_settled) {
+		msa_parent_key_done(c, p, text);
+		return;
+	}
 	if (msa_parent_can_notify(c, p)) { /* what a NOTIFY needs is not what was refused here */
 		snprintf(p->why, sizeof(p->why), "%s", text);
 		p->is_stopped = true;
@@ -294,7 +304,10 @@ static void common(struct msa_core *c, struct msa_parent *p, enum msa_meaning me
 /** Our key is trusted: first the keys, then the delegation (G.6). */
 static void trusted(struct msa_core *c, struct msa_parent *p)
 {
-	msa_parent_enter(c, p, p->roll != MSA_ROLL_NONE ? MSA_PHASE_ROLL_MAKE : MSA_PHASE_COMPARE);
+	if (p->roll != MSA_ROLL_NONE)
+		msa_parent_enter(c, p, MSA_PHASE_ROLL_MAKE);
+	else
+		msa_parent_key_done(c, p, NULL);
 }
 
 static void inquired(struct msa_core *c, struct msa_parent *p, const struct msa_reading *r)
@@ -341,6 +354,8 @@ static void uploaded(struct msa_core *c, struct msa_parent *p, enum msa_meaning 
 {
 	char text[MSA_TEXT_MAX];
 
+	if (meaning != MSA_MEANS_ACCEPTED && meaning != MSA_MEANS_RESIGN)
+		note_unsent(c, p);
 	if (meaning == MSA_MEANS_ACCEPTED) {
 		msp_log(c->log, MSP_LOG_NOTICE, "parent-key-handed-in", MSP_F_STR("zone", MSP_NAME(&p->zone->name)),
 			MSP_F_U64("key_tag", msp_key_id(p->key)));

@@ -169,6 +169,7 @@ json_t *msa_core_parent(const struct msa_core *core, const struct msp_name *zone
 	set(&w, "keys", own_keys(core, p));
 	set_bool(&w, "rolling", p->roll != MSA_ROLL_NONE);
 	set_str(&w, "key_missing", key_missing(p));
+	set_str(&w, "key_trouble", p->key_why);
 	set_str(&w, "combiner_error", p->combine_why);
 	set(&w, "wanted", wanted(core, p));
 	set(&w, "to_add", records(core, p, false));

@@ -32,9 +32,12 @@ static void a_first_time_goes_from_cds_to_ds_by_itself(void **state)
 	assert_int_equal(w->order[4], PW_UPDATE);
 	assert_false(w->saw_del_any_key); /* the other providers' keys stay */
 	assert_int_equal(w->made_count, 1);
-	/* And then nothing for a day; a look then finds nothing to do. */
-	pw_run(w, 25 * HOUR);
+	/* And then nothing for a day; a look then finds nothing to do, and asks whether the key is still trusted. */
+	pw_run(w, 23 * HOUR);
 	assert_int_equal(w->order_count, 5);
+	pw_run(w, 2 * HOUR);
+	assert_int_equal(w->order_count, 6);
+	assert_int_equal(w->order[5], PW_INQUIRY);
 	pw_free(&w);
 }
 
@@ -47,28 +50,6 @@ static void trusted(struct pw *w)
 static size_t sent(const struct pw *w)
 {
 	return w->order_count;
-}
-
-static void who_finds_it_done_sends_nothing(void **state)
-{
-	struct pw *w = pw_new();
-	struct msp_buf text;
-	struct msp_rr rr = { .owner = w->zone, .type = MSP_TYPE_DS, .cls = MSP_CLASS_IN, .ttl = 60 };
-
-	(void)state;
-	msp_buf_init(&text, 4096);
-	rr.rdata = w->cds->rdata[0];
-	msp_buf_printf(&text, "child.example. 60 NS ns.provider.test.\n");
-	msp_rr_print(&text, NULL, &rr);
-	w->shown[0] = w->shown[1] = msp_buf_text(&text); /* another provider's sender was first */
-	pw_view(w);
-	pw_run(w, HOUR);
-	assert_int_equal(pw_parent(w)->phase, MSA_PHASE_IDLE);
-	assert_true(pw_parent(w)->is_done);
-	assert_int_equal(sent(w), 0);
-	assert_int_equal(w->made_count, 0); /* not even a key */
-	msp_buf_fini(&text);
-	pw_free(&w);
 }
 
 static void off_means_nothing_at_all(void **state)
@@ -333,6 +314,253 @@ static void a_mode_narrows_the_choice(void **state)
 	pw_until(w, MSA_PHASE_BY_HAND, HOUR);
 	assert_int_equal(sent(w), 0);
 	pw_free(&w);
+}
+
+/** One more KSK, and its CDS. */
+static void add_ksk(struct pw *w)
+{
+	struct msp_key *k = NULL;
+	uint8_t ds[MSP_DS_MAX];
+	size_t len = sizeof(ds);
+
+	T_OK(msp_key_generate(&w->zone, MSP_ALG_ED25519, 257, &k));
+	T_OK(msp_rrset_add(w->own, msp_key_rdata(k)));
+	T_OK(msp_ds_from_dnskey(&w->zone, msp_key_rdata(k), MSP_DIGEST_SHA256, ds, &len));
+	T_OK(msp_rrset_add(w->cds, msp_span(ds, len)));
+	msp_key_free(&k);
+}
+
+/** What the parent's servers show when another provider's sender has brought it about. */
+static void show_wanted(struct pw *w)
+{
+	struct msp_buf text;
+
+	msp_buf_init(&text, 4096);
+	msp_buf_printf(&text, "child.example. 60 NS ns.provider.test.");
+	for (size_t i = 0; i < w->cds->count; i++) {
+		struct msp_rr rr = {
+			.owner = w->zone, .type = MSP_TYPE_DS, .cls = MSP_CLASS_IN, .ttl = 60, .rdata = w->cds->rdata[i]
+		};
+
+		msp_buf_printf(&text, "\n");
+		msp_rr_print(&text, NULL, &rr);
+	}
+	for (size_t i = 0; i < PW_SERVERS; i++) {
+		snprintf(w->shown_mem[i], sizeof(w->shown_mem[i]), "%s", msp_buf_text(&text));
+		w->shown[i] = w->shown_mem[i];
+	}
+	msp_buf_fini(&text);
+}
+
+/* ---- nothing to tell, but a key to be ready with */
+
+/** Another provider's sender was first: the delegation is as wanted from the start. */
+static struct pw *second_provider(void)
+{
+	struct pw *w = pw_new();
+
+	show_wanted(w);
+	return w;
+}
+
+static void who_finds_it_done_sends_no_update_but_has_its_key_trusted(void **state)
+{
+	struct pw *w = second_provider();
+
+	(void)state;
+	SCRIPT(w, { .state = MSP_KEYSTATE_UNKNOWN }, { .state = -1 }, { .state = MSP_KEYSTATE_BOOTSTRAP_AUTO },
+	       { .state = MSP_KEYSTATE_TRUSTED });
+	pw_view(w);
+	pw_until(w, MSA_PHASE_TRUST, HOUR);
+	assert_true(pw_parent(w)->is_done); /* whatever becomes of the key */
+	pw_until(w, MSA_PHASE_IDLE, HOUR);
+	assert_int_equal(w->seen[PW_UPDATE], 0);
+	assert_int_equal(sent(w), 4);
+	assert_int_equal(w->order[1], PW_UPLOAD);
+	assert_false(w->saw_del_any_key); /* the first provider's key stays */
+	assert_int_equal(pw_parent(w)->key_state, MSP_KEYSTATE_TRUSTED);
+	assert_string_equal(pw_parent(w)->key_why, "");
+	/* Once a day it asks whether that is still so. */
+	pw_run(w, 10 * 24 * HOUR);
+	assert_int_equal(w->seen[PW_INQUIRY], 3 + 10);
+	assert_int_equal(w->seen[PW_UPLOAD], 1);
+	assert_int_equal(w->made_count, 1);
+	pw_free(&w);
+}
+
+static void the_second_provider_acts_with_its_own_key_when_the_first_is_gone(void **state)
+{
+	struct pw *w = second_provider();
+
+	(void)state;
+	trusted(w);
+	pw_view(w);
+	pw_run(w, HOUR);
+	assert_int_equal(sent(w), 1);
+	for (size_t i = 0; i < PW_SERVERS; i++)
+		w->shown[i] = "child.example. 60 NS ns.provider.test.";
+	pw_command(w, MSA_EV_PARENT_SYNC);
+	pw_until(w, MSA_PHASE_CONFIRM, HOUR);
+	pw_until(w, MSA_PHASE_IDLE, HOUR);
+	assert_int_equal(w->seen[PW_UPDATE], 1);
+	assert_int_equal(w->seen[PW_UPLOAD], 0);
+	assert_int_equal(w->made_count, 1);
+	pw_free(&w);
+}
+
+static void a_parent_that_forgot_the_key_gets_it_again_within_a_day(void **state)
+{
+	struct pw *w = second_provider();
+
+	(void)state;
+	trusted(w);
+	pw_view(w);
+	pw_run(w, HOUR);
+	assert_int_equal(sent(w), 1);
+	SCRIPT(w, { .state = MSP_KEYSTATE_UNKNOWN }, { .state = -1 });
+	pw_run(w, 26 * HOUR);
+	assert_int_equal(w->order[1], PW_INQUIRY);
+	assert_int_equal(w->order[2], PW_UPLOAD);
+	assert_int_equal(pw_parent(w)->phase, MSA_PHASE_IDLE);
+	assert_int_equal(w->seen[PW_UPDATE], 0);
+	pw_free(&w);
+}
+
+static void a_restart_asks_once_and_hands_nothing_in_again(void **state)
+{
+	struct pw *w = second_provider();
+
+	(void)state;
+	SCRIPT(w, { .state = MSP_KEYSTATE_UNKNOWN }, { .state = -1 });
+	pw_view(w);
+	pw_until(w, MSA_PHASE_TRUST, HOUR);
+	pw_restart(w);
+	pw_run(w, 12 * HOUR);
+	assert_int_equal(w->seen[PW_UPLOAD], 1);
+	assert_int_equal(w->seen[PW_INQUIRY], 2);
+	assert_int_equal(w->made_count, 1);
+	assert_int_equal(w->loads, 1);
+	pw_free(&w);
+}
+
+/** Where no key is of use none is made, nothing is sent, and nothing waits for a person. */
+static void a_key_is_made_only_where_it_is_of_use(void **state)
+{
+	static const struct pw_name at_ns[] = {
+		{ "child._dsync.example.", MSP_TYPE_DSYNC, "child._dsync.example. 60 DSYNC ANY 2 5353 recv.example.",
+		  MSP_LOOKUP_SECURE, NULL },
+		{ "recv.example.", MSP_TYPE_SVCB, "recv.example. 60 SVCB 1 . key65282=\"at-ns\"", MSP_LOOKUP_SECURE,
+		  NULL },
+		{ NULL, 0, NULL, MSP_LOOKUP_SECURE, NULL },
+	};
+	static const struct {
+		const struct pw_name *names;
+		enum msa_parent_mode mode;
+		const char *why;
+	} row[] = {
+		{ nothing, MSA_PARENT_AUTO, "" },
+		{ only_notify, MSA_PARENT_AUTO, "" },
+		{ insecure, MSA_PARENT_AUTO, "" },
+		{ pw_offers_both, MSA_PARENT_NOTIFY, "" },
+		{ at_ns, MSA_PARENT_AUTO, "none of the parent's ways" }, /* which is for insecure children */
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(row) / sizeof(row[0]); i++) {
+		struct pw *w = pw_new();
+
+		msa_core_free(&w->core);
+		w->zconf.parent_sync = row[i].mode;
+		pw_start(w);
+		show_wanted(w);
+		w->names = row[i].names;
+		pw_view(w);
+		pw_run(w, 3 * 24 * HOUR);
+		assert_int_equal(pw_parent(w)->phase, MSA_PHASE_IDLE);
+		assert_true(pw_parent(w)->is_done);
+		assert_non_null(strstr(pw_parent(w)->key_why, row[i].why));
+		assert_int_equal(sent(w), 0);
+		assert_int_equal(w->made_count, 0);
+		pw_free(&w);
+	}
+}
+
+/** A parent that does not want the key: said once, asked once a day; and what must be told is told all the same. */
+static void a_key_that_is_not_wanted_stops_nothing(void **state)
+{
+	static const struct pw_reply row[] = {
+		{ .state = MSP_KEYSTATE_INVALID },
+		{ .state = MSP_KEYSTATE_REFUSED },
+		{ .state = MSP_KEYSTATE_VALIDATION_FAILED },
+		{ .rcode = MSP_RCODE_FORMERR, .state = -1 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(row) / sizeof(row[0]); i++) {
+		struct pw *w = second_provider();
+		json_t *v;
+
+		w->otherwise = row[i];
+		pw_view(w);
+		pw_run(w, 10 * 24 * HOUR);
+		assert_true(w->seen[PW_INQUIRY] >= 10 && w->seen[PW_INQUIRY] <= 11);
+		assert_true(w->seen[PW_UPLOAD] <= 1);
+		assert_int_equal(w->seen[PW_UPDATE], 0);
+		assert_int_equal(pw_parent(w)->phase, MSA_PHASE_IDLE);
+		assert_true(pw_parent(w)->is_done && !pw_parent(w)->is_stopped);
+		v = msa_core_parent(w->core, &w->zone, (struct msp_mono){ w->now_ms });
+		assert_string_not_equal(json_string_value(json_object_get(v, "key_trouble")), "");
+		json_decref(v);
+		/* A person at the parent thinks again. */
+		trusted(w);
+		pw_run(w, 25 * HOUR);
+		assert_string_equal(pw_parent(w)->key_why, "");
+		pw_free(&w);
+	}
+}
+
+/** Whatever does not come about is tried less and less: a dozen times in the first day, then once in a day. */
+static void what_keeps_the_key_from_being_trusted_is_asked_about_ever_more_rarely(void **state)
+{
+	static const struct {
+		struct pw_reply otherwise;
+		bool combiner_refuses;
+		size_t each; /* messages for one try */
+	} row[] = {
+		{ { .lost = true }, false, 6 },
+		{ { .rcode = MSP_RCODE_SERVFAIL, .state = -1 }, false, 1 },
+		{ { .rcode = MSP_RCODE_REFUSED, .ede = MSP_EDE_DELEGATION_CHECK, .state = -1 }, false, 1 },
+		{ { .state = MSP_KEYSTATE_BOOTSTRAP_AUTO }, false, 1 },
+		{ { .state = MSP_KEYSTATE_BOOTSTRAP_MANUAL }, false, 1 },
+		{ { .state = MSP_KEYSTATE_UNKNOWN }, false, 2 }, /* takes it, and forgets it */
+		{ { .state = MSP_KEYSTATE_UNKNOWN }, true, 1 },  /* never published */
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(row) / sizeof(row[0]); i++) {
+		struct pw *w = second_provider();
+		size_t first;
+
+		w->otherwise = row[i].otherwise;
+		w->combiner_refuses = row[i].combiner_refuses;
+		pw_view(w);
+		pw_run(w, 2 * 24 * HOUR);
+		first = sent(w);
+		assert_true(first >= 2 * row[i].each && first <= 15 * row[i].each);
+		w->order_count = 0;
+		pw_run(w, 10 * 24 * HOUR);
+		assert_true(sent(w) <= 13 * row[i].each);
+		assert_int_equal(w->seen[PW_UPDATE], 0);
+		assert_true(pw_parent(w)->is_done && !pw_parent(w)->is_stopped);
+		/* What has become urgent does not wait for that. */
+		trusted(w);
+		w->combiner_refuses = false;
+		add_ksk(w);
+		pw_view(w);
+		pw_until(w, MSA_PHASE_CONFIRM, HOUR);
+		assert_int_equal(w->seen[PW_UPDATE], 1);
+		pw_free(&w);
+	}
 }
 
 /* ---- answers */
@@ -929,20 +1157,6 @@ static void every_server_of_the_parent_must_show_it(void **state)
 	pw_free(&w);
 }
 
-/** One more KSK, and its CDS. */
-static void add_ksk(struct pw *w)
-{
-	struct msp_key *k = NULL;
-	uint8_t ds[MSP_DS_MAX];
-	size_t len = sizeof(ds);
-
-	T_OK(msp_key_generate(&w->zone, MSP_ALG_ED25519, 257, &k));
-	T_OK(msp_rrset_add(w->own, msp_key_rdata(k)));
-	T_OK(msp_ds_from_dnskey(&w->zone, msp_key_rdata(k), MSP_DIGEST_SHA256, ds, &len));
-	T_OK(msp_rrset_add(w->cds, msp_span(ds, len)));
-	msp_key_free(&k);
-}
-
 static void new_cds_lead_to_a_new_ds_by_themselves(void **state)
 {
 	struct pw *w = pw_new();
@@ -994,28 +1208,6 @@ static void an_answer_that_the_shell_forgets_is_not_waited_for_for_ever(void **s
 	pw_free(&w);
 }
 
-/** What the parent's servers show when another provider's sender has brought it about. */
-static void show_wanted(struct pw *w)
-{
-	struct msp_buf text;
-
-	msp_buf_init(&text, 4096);
-	msp_buf_printf(&text, "child.example. 60 NS ns.provider.test.");
-	for (size_t i = 0; i < w->cds->count; i++) {
-		struct msp_rr rr = {
-			.owner = w->zone, .type = MSP_TYPE_DS, .cls = MSP_CLASS_IN, .ttl = 60, .rdata = w->cds->rdata[i]
-		};
-
-		msp_buf_printf(&text, "\n");
-		msp_rr_print(&text, NULL, &rr);
-	}
-	for (size_t i = 0; i < PW_SERVERS; i++) {
-		snprintf(w->shown_mem[i], sizeof(w->shown_mem[i]), "%s", msp_buf_text(&text));
-		w->shown[i] = w->shown_mem[i];
-	}
-	msp_buf_fini(&text);
-}
-
 static void whoever_is_second_sends_nothing(void **state)
 {
 	struct pw *w = pw_new();
@@ -1063,27 +1255,29 @@ static void a_delegation_that_comes_right_by_itself_ends_the_alarm(void **state)
 	pw_free(&w);
 }
 
-/** In every step of the first story: every allocation fails once. In the end it is done all the same. */
-static void memory_that_fails_anywhere_costs_time_only(void **state)
+/** In every step of the story: every allocation fails once. In the end it is done all the same. */
+static void with_failing_memory(bool is_second)
 {
 	bool is_over = false;
 
-	(void)state;
 	for (size_t step = 1; !is_over; step++) {
 		for (size_t nth = 1; nth < 60; nth++) {
-			struct pw *w = pw_new();
-			bool has_failed;
+			struct pw *w = is_second ? second_provider() : pw_new();
+			bool has_failed, is_done = false;
 
 			SCRIPT(w, { .state = MSP_KEYSTATE_UNKNOWN }, { .state = -1 },
 			       { .state = MSP_KEYSTATE_TRUSTED });
 			w->fail_step = step;
 			w->fail_nth = nth;
 			pw_view(w);
-			for (int h = 0; h < 48 && !pw_parent(w)->is_done; h++)
+			for (int h = 0; h < 100 && !is_done; h++) {
 				pw_run(w, HOUR / 2);
-			if (!pw_parent(w)->is_done)
+				is_done = pw_parent(w)->is_done && pw_parent(w)->key_state == MSP_KEYSTATE_TRUSTED;
+			}
+			if (!is_done)
 				fail_msg("step %zu, allocation %zu: %s, %s", step, nth,
 					 msa_phase_name(pw_parent(w)->phase), pw_parent(w)->why);
+			assert_true(w->seen[PW_UPDATE] == (is_second ? 0 : 1) || w->has_failed);
 			has_failed = w->has_failed;
 			is_over = w->steps < step;
 			pw_free(&w);
@@ -1093,11 +1287,22 @@ static void memory_that_fails_anywhere_costs_time_only(void **state)
 	}
 }
 
+static void memory_that_fails_anywhere_costs_time_only(void **state)
+{
+	(void)state;
+	with_failing_memory(false);
+}
+
+static void nor_does_it_cost_the_second_provider_its_key(void **state)
+{
+	(void)state;
+	with_failing_memory(true);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_first_time_goes_from_cds_to_ds_by_itself),
-		cmocka_unit_test(who_finds_it_done_sends_nothing),
 		cmocka_unit_test(off_means_nothing_at_all),
 		cmocka_unit_test(without_agreement_nothing_is_asked),
 		cmocka_unit_test(a_delete_sentinel_is_never_acted_on),
@@ -1112,6 +1317,13 @@ int main(void)
 		cmocka_unit_test(notify_where_only_that_is_offered),
 		cmocka_unit_test(a_lost_notify_is_sent_five_times_more),
 		cmocka_unit_test(a_mode_narrows_the_choice),
+		cmocka_unit_test(who_finds_it_done_sends_no_update_but_has_its_key_trusted),
+		cmocka_unit_test(the_second_provider_acts_with_its_own_key_when_the_first_is_gone),
+		cmocka_unit_test(a_parent_that_forgot_the_key_gets_it_again_within_a_day),
+		cmocka_unit_test(a_restart_asks_once_and_hands_nothing_in_again),
+		cmocka_unit_test(a_key_is_made_only_where_it_is_of_use),
+		cmocka_unit_test(a_key_that_is_not_wanted_stops_nothing),
+		cmocka_unit_test(what_keeps_the_key_from_being_trusted_is_asked_about_ever_more_rarely),
 		cmocka_unit_test(lost_messages_are_sent_again_with_doubled_patience_and_fresh_signatures),
 		cmocka_unit_test(after_six_tries_it_begins_again_later),
 		cmocka_unit_test(forged_replayed_and_unsigned_answers_change_nothing),
@@ -1146,6 +1358,7 @@ int main(void)
 		cmocka_unit_test(what_others_undo_at_the_parent_is_done_again_within_a_day),
 		cmocka_unit_test(a_delegation_that_comes_right_by_itself_ends_the_alarm),
 		cmocka_unit_test(memory_that_fails_anywhere_costs_time_only),
+		cmocka_unit_test(nor_does_it_cost_the_second_provider_its_key),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
