@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* What is due, round after round: those that stay due whatever is done for them hold up nobody behind them. */
 #include "follow_priv.h"
 
 #include <msproto/base/mem.h>
 
-#define IDLE_MS 1000 /* others change what is due: other processes, and messages */
+#define IDLE_MS 1000 /* between rounds: others change what is due, other processes and messages */
 #define BUSY_MS 20   /* there is more */
 #define DOWN_MS 5000
 
@@ -21,25 +22,27 @@ static void look(void *arg)
 	struct prt_agenda *a = arg;
 
 	a->count = 0;
-	a->next.s = 0;
-	a->err = prt_books_due(a->f->app->books, a->now, PRT_AGENDA_MAX, take, a, &a->next);
+	a->err = prt_books_due(a->f->app->books, a->now, PRT_AGENDA_MAX, take, a, &a->place);
 }
 
 static void looked(void *arg)
 {
 	struct prt_agenda *a = arg;
 	struct prt_follow *f = a->f;
-	size_t taken = 0;
+	bool is_more = a->place.at.s != 0 && a->place.at.s <= a->now.s;
+	enum msp_err err = a->err;
 
 	/* One that is being seen to stays due until it has been: it comes again. */
-	for (size_t i = 0; a->err == MSP_OK && i < a->count; i++)
+	for (size_t i = 0; err == MSP_OK && i < a->count; i++)
 		if (!prt_task_exists(f, &a->name[i]))
-			taken += prt_task_want(f, &a->name[i], PRT_DO_TICK, 0, NULL) == MSP_OK;
+			err = prt_task_want(f, &a->name[i], PRT_DO_TICK, 0, NULL);
+	if (err != MSP_OK) /* no room, mostly: these once more */
+		a->place = a->from;
+	else if (!is_more)
+		a->place.at.s = 0;
 	if (a->err != MSP_OK)
 		msp_log(f->app->log, MSP_LOG_WARNING, "agenda-failed", MSP_F_STR("error", msp_err_text(a->err)));
-	msp_timer_start(a->timer, a->err != MSP_OK                          ? DOWN_MS
-				  : a->count == PRT_AGENDA_MAX && taken > 0 ? BUSY_MS
-									    : IDLE_MS);
+	msp_timer_start(a->timer, a->err != MSP_OK ? DOWN_MS : err == MSP_OK && is_more ? BUSY_MS : IDLE_MS);
 	prt_follow_pump(f);
 }
 
@@ -50,6 +53,7 @@ void prt_agenda_look(struct prt_follow *f)
 	if (a->work != NULL)
 		return;
 	a->now = f->wall();
+	a->from = a->place;
 	if (prt_work_start(f->app->loop, look, looked, a, &a->work) != MSP_OK)
 		msp_timer_start(a->timer, IDLE_MS);
 }

@@ -121,34 +121,6 @@ static enum msp_err choose_form(const struct prt_audit *a, const struct msp_buf 
 
 /* --- octets --- */
 
-static void write_peer(const struct msp_addr *peer, struct msp_buf *out)
-{
-	msp_buf_add_u8(out, (uint8_t)peer->family);
-	if (peer->family == MSP_FAMILY_NONE)
-		return;
-	msp_buf_add(out, peer->oct, peer->family == MSP_FAMILY_V4 ? 4 : 16);
-	prt_pack_number(out, peer->port);
-}
-
-static void read_peer(struct msp_rd *rd, struct msp_addr *peer)
-{
-	uint8_t family = msp_rd_u8(rd);
-	struct msp_span oct;
-
-	if (family == MSP_FAMILY_NONE)
-		return;
-	if (family > MSP_FAMILY_V6) {
-		msp_rd_fail(rd, MSP_EVALUE);
-		return;
-	}
-	oct = msp_rd_take(rd, family == MSP_FAMILY_V4 ? 4 : 16);
-	peer->port = (uint16_t)prt_unpack_up_to(rd, UINT16_MAX);
-	if (rd->err != MSP_OK)
-		return;
-	memcpy(peer->oct, oct.ptr, oct.len);
-	peer->family = (enum msp_family)family;
-}
-
 static bool is_zero(const uint8_t *oct, size_t len)
 {
 	for (size_t i = 0; i < len; i++)
@@ -179,7 +151,7 @@ enum msp_err prt_audit_write(const struct prt_audit *a, struct msp_buf *out)
 	msp_buf_add_u8(out, (uint8_t)a->source);
 	msp_buf_add_u8(out, (uint8_t)((a->is_tcp ? HAS_TCP : 0) | (has_message ? HAS_MESSAGE : 0) |
 				      (packed_before ? PACKED_BEFORE : 0) | (packed_after ? PACKED_AFTER : 0)));
-	write_peer(&a->peer, out);
+	prt_pack_addr(out, &a->peer);
 	prt_pack_number(out, a->key_tag);
 	if (has_message)
 		msp_buf_add(out, a->message, sizeof(a->message));
@@ -239,7 +211,7 @@ static enum msp_err read_all(struct msp_rd *rd, struct prt_audit *a)
 	verdict = msp_rd_u8(rd);
 	source = msp_rd_u8(rd);
 	has = msp_rd_u8(rd);
-	read_peer(rd, &a->peer);
+	a->peer = prt_unpack_addr(rd);
 	a->key_tag = (uint16_t)prt_unpack_up_to(rd, UINT16_MAX);
 	if ((has & HAS_MESSAGE) != 0)
 		read_octets(rd, sizeof(a->message), a->message);
@@ -248,8 +220,8 @@ static enum msp_err read_all(struct msp_rd *rd, struct prt_audit *a)
 	prt_unpack_text(rd, a->why, sizeof(a->why));
 	a->rcode = (unsigned)prt_unpack_up_to(rd, UINT16_MAX);
 	a->ede = (unsigned)prt_unpack_up_to(rd, UINT16_MAX);
-	if (rd->err != MSP_OK || version != VERSION || verdict >= PRT_VERDICT__N || source >= PRT_SRC__N ||
-	    (has & ~HAS_ALL) != 0)
+	if (rd->err != MSP_OK || version != VERSION || verdict >= PRT_VERDICT__N ||
+	    (source >= PRT_SRC__N && source != PRT_SRC_NONE) || (has & ~HAS_ALL) != 0)
 		return MSP_EVALUE;
 	a->verdict = (enum prt_verdict)verdict;
 	a->source = (enum prt_source)source;
@@ -402,7 +374,8 @@ static enum msp_err put_name(json_t *o, const char *key, const struct msp_name *
 static enum msp_err put_asker(json_t *o, const struct prt_audit *a)
 {
 	bool has_peer = a->peer.family != MSP_FAMILY_NONE, has_message = !is_zero(a->message, sizeof(a->message));
-	enum msp_err err = msp_json_set_str(o, "source", prt_source_name(a->source));
+	enum msp_err err = a->source == PRT_SRC_NONE ? msp_json_set(o, "source", json_null())
+						     : msp_json_set_str(o, "source", prt_source_name(a->source));
 
 	if (err == MSP_OK)
 		err = msp_json_set_str(o, "who", a->who);

@@ -12,7 +12,6 @@
 
 #include <msproto/base/json.h>
 
-#define PRT_HASH_LEN         32
 #define PRT_AUDIT_OCTETS_MAX (64u << 10)
 
 /** What was decided. name, text */

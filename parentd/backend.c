@@ -56,6 +56,7 @@ struct prt_backends {
 	size_t reading;
 	pthread_mutex_t marking;
 	bool is_held, needs_set;
+	bool is_to_renew;      /* other settings wait until nothing is in the pool */
 	struct prt_work *hold; /* also: looks whether the sets of backends have changed */
 	enum msp_err hold_err;
 	struct msp_timer *timer, *kick;
@@ -470,6 +471,8 @@ static void have_set(void *arg)
 		msp_log(b->app->log, MSP_LOG_WARNING, "backends-wait", MSP_F_STR("why", msp_err_text(b->hold_err)));
 		b->needs_set = true;
 		msp_timer_start(b->timer, HOLD_AGAIN_MS);
+		if (b->is_to_renew)
+			pump(b);
 		return;
 	}
 	for (size_t n = 0; n < b->count; n++) {
@@ -496,9 +499,19 @@ static void look_at_sets(struct prt_backends *b)
 	}
 }
 
+static bool is_in_pool(const struct prt_backends *b)
+{
+	for (size_t n = 0; n < b->count; n++)
+		if (b->walker[n]->work != NULL)
+			return true;
+	return b->hold != NULL;
+}
+
 static void pump(struct prt_backends *b)
 {
-	if (!b->is_held)
+	if (b->is_to_renew && !is_in_pool(b))
+		msp_timer_start(b->kick, 0);
+	if (!b->is_held || b->is_to_renew)
 		return;
 	if (b->needs_set || b->hold != NULL) {
 		if (b->needs_set)
@@ -557,15 +570,23 @@ static void look(void *arg)
 		pump(b); /* the sets could not be looked at */
 		return;
 	}
-	if (b->hold == NULL && prt_work_start(b->app->loop, hold_in_pool, have_hold, b, &b->hold) == MSP_OK)
+	if (b->hold == NULL && !b->is_to_renew &&
+	    prt_work_start(b->app->loop, hold_in_pool, have_hold, b, &b->hold) == MSP_OK)
 		return;
 	msp_timer_start(b->timer, LOOK_MS);
 }
 
+static void renew(struct prt_backends *b);
+
 /* Several pokes at a time are one. */
 static void kicked(void *arg)
 {
-	poke_all(arg);
+	struct prt_backends *b = arg;
+
+	if (b->is_to_renew && !is_in_pool(b))
+		renew(b);
+	else
+		poke_all(b);
 }
 
 void prt_backends_poke(struct prt_app *app)
@@ -708,30 +729,13 @@ static void drop(struct walker **walker, size_t count)
 	msp_free(walker);
 }
 
-/* The pool works with the list of backends as it was: what it was at is done again. */
-static void leave_pool(struct prt_backends *b)
-{
-	prt_work_leave(&b->hold);
-	for (size_t n = 0; n < b->count; n++) {
-		struct walker *w = b->walker[n];
-
-		if (w->phase != READING && w->phase != MARKING)
-			continue;
-		prt_work_leave(&w->work);
-		w->is_dirty |= w->walk.is_dirty;
-		prt_walk_done(&w->walk);
-		w->phase = IDLE;
-	}
-	b->reading = 0;
-}
-
-void prt_backends_renew(struct prt_backends *b)
+static void renew(struct prt_backends *b)
 {
 	size_t most = count_conf(b->app->conf), count = 0;
 	struct walker **now = msp_alloc(most > 0 ? most : 1, sizeof(struct walker *));
 	enum msp_err err;
 
-	leave_pool(b);
+	b->is_to_renew = false;
 	err = now != NULL ? fill(b, now, &count) : MSP_ENOMEM;
 	if (now != NULL) {
 		drop(b->walker, b->count);
@@ -746,6 +750,14 @@ void prt_backends_renew(struct prt_backends *b)
 		who_else(b->walker[n]);
 	msp_timer_start(b->timer, 0);
 	poke_all(b);
+}
+
+/* The pool works with the list of backends as it is, and the store may take its time: the loop does not wait for it. */
+void prt_backends_renew(struct prt_backends *b)
+{
+	b->is_to_renew = true;
+	if (!is_in_pool(b))
+		renew(b);
 }
 
 enum msp_err prt_backends_open(struct prt_app *app, struct prt_backends **out, struct msp_why *why)
@@ -804,6 +816,6 @@ void prt_backends_state(const struct prt_backends *b, size_t i, struct prt_backe
 					   .last_ok = w->last_ok,
 					   .next = w->next };
 	/* What is accepted where nobody is to be told is mostly published with it: there is nothing to go through. */
-	out->place = w->driver == &prt_backend_none ? prt_books_last_seq(b->app->books) : w->place;
+	out->place = w->driver == &prt_backend_none ? prt_books_stats(b->app->books).last_seq : w->place;
 	out->left = w->left;
 }

@@ -20,6 +20,7 @@
 enum prt_item_state { PRT_ITEM_TODO, PRT_ITEM_DONE, PRT_ITEM_REFUSED, PRT_ITEM_FAILED };
 /** One child to be made what is registered. */
 struct prt_item {
+	const char *backend; /* borrowed from the walk */
 	struct msp_name child;
 	uint64_t seq;
 	struct prt_delegation have, want, maybe; /* owned */

@@ -197,6 +197,7 @@ static struct prt_item *item_for(struct prt_walk *w, const struct msp_name *chil
 	if (w->count >= w->batch)
 		return NULL;
 	i = &w->item[w->count++];
+	i->backend = w->name;
 	i->child = *child;
 	i->seq = seq;
 	i->state = PRT_ITEM_TODO;
@@ -473,7 +474,7 @@ static enum msp_err now_published(void *arg, struct prt_child *c, bool exists, s
 
 	if (!exists || prt_delegation_equal(&c->published, &i->want))
 		return MSP_OK;
-	return prt_desk_published(c, &i->want, now, out);
+	return prt_desk_published_by(c, i->backend, &i->want, now, out);
 }
 
 /* Only while it is still what is wanted: a newer change has its own turn. */
@@ -484,7 +485,7 @@ static enum msp_err now_refused(void *arg, struct prt_child *c, bool exists, str
 
 	if (!exists || !prt_child_is_unpublished(c) || !prt_delegation_equal(&c->registered, &i->want))
 		return MSP_OK;
-	return prt_desk_publish_failed(c, i->why.text, now, out);
+	return prt_desk_refused_by(c, i->backend, i->why.text, now, out);
 }
 
 static enum msp_err write_has(struct prt_walk *w, const struct prt_item *i)

@@ -21,9 +21,10 @@
 #define REVIVE_MS     3000 /* the store is away: for so long those in line are kept waiting for it */
 #define REVIVE_MIN_MS 50
 #define REVIVE_MAX_MS 1000
-#define META_MAX      (64u << 10)
-#define IDLE_MS       1000 /* nobody in line: what is fresh is tidied away */
-#define IDLE_ROWS     8    /* at a time, so that who comes does not wait long */
+#define META_MAX      (1u << 20) /* what is published for a parent, and was before */
+#define IDLE_MS       1000       /* nobody in line: what is fresh is tidied away */
+#define GATHER_MS     2          /* so long a group waits for those who are expected */
+#define IDLE_ROWS     8          /* at a time, so that who comes does not wait long */
 
 enum kind { KIND_CHILD, KIND_MANY, KIND_META, KIND_HOLD };
 
@@ -63,6 +64,12 @@ uint64_t prt_from_be64(const uint8_t oct[8])
 	for (unsigned i = 0; i < 8; i++)
 		v = v << 8 | oct[i];
 	return v;
+}
+
+/* What the conditions count (init_sync). */
+static struct timespec at_mono(struct msp_mono t)
+{
+	return (struct timespec){ .tv_sec = t.ms / 1000, .tv_nsec = t.ms % 1000 * 1000000 };
 }
 
 static void push(struct prt_line *line, struct prt_job *j)
@@ -435,6 +442,8 @@ static enum msp_err attempt(struct prt_books *b, struct prt_line *group, bool *i
 		prt_fresh_commit(&b->fresh);
 	else if (!*is_unsure)
 		prt_fresh_rollback(&b->fresh);
+	for (struct prt_job *j = group->first; err == MSP_OK && j != NULL; j = j->next)
+		note_made(b, j); /* once more: a filter may have been begun meanwhile, and have missed it */
 	return err;
 }
 
@@ -442,7 +451,7 @@ static enum msp_err attempt(struct prt_books *b, struct prt_line *group, bool *i
 static bool pause_ms(struct prt_books *b, uint64_t ms)
 {
 	struct msp_mono end = msp_mono_add_ms(msp_mono_now(), (int64_t)ms);
-	struct timespec until = { .tv_sec = end.ms / 1000, .tv_nsec = end.ms % 1000 * 1000000 };
+	struct timespec until = at_mono(end);
 	bool stop;
 
 	pthread_mutex_lock(&b->lock);
@@ -527,10 +536,32 @@ static void do_group(struct prt_books *b, struct prt_line *group)
 	err = run_group(b, group);
 	if (err == MSP_OK && b->head.children > children)
 		atomic_store_explicit(&b->n.children, b->head.children, memory_order_relaxed);
+	if (err == MSP_OK)
+		prt_books_note_seq(b, b->head.seq);
 	settle(b, group, err);
 }
 
 /* --- the line --- */
+
+/*
+ * With b->lock, somebody in line. A transaction costs far more than a job in it: it is for as many as are still to
+ * come, so that of many who ask half are written down while the other half are verified. Who is alone never waits.
+ */
+static void gather(struct prt_books *b)
+{
+	struct timespec until = at_mono(msp_mono_add_ms(msp_mono_now(), GATHER_MS));
+	int err = 0;
+
+	while (err == 0 && !b->stop && b->line.first->kind == KIND_CHILD) {
+		size_t coming = atomic_load_explicit(&b->coming, memory_order_relaxed);
+
+		b->wanted = coming < PRT_GROUP_MAX ? coming : PRT_GROUP_MAX;
+		if (b->in_line >= b->wanted)
+			break;
+		err = pthread_cond_timedwait(&b->work, &b->lock, &until);
+	}
+	b->wanted = 1;
+}
 
 /* Decisions about single children together; anything else alone. With b->lock. */
 static void take_group(struct prt_books *b, struct prt_line *group)
@@ -542,6 +573,7 @@ static void take_group(struct prt_books *b, struct prt_line *group)
 		if (is_alone && i > 0)
 			return;
 		push(group, pop(&b->line));
+		b->in_line--;
 		if (is_alone)
 			return;
 	}
@@ -592,8 +624,7 @@ static void wait_for_work(struct prt_books *b)
 	bool is_tidying = false;
 
 	while (b->line.first == NULL && !b->stop) {
-		struct msp_mono end = msp_mono_add_ms(msp_mono_now(), IDLE_MS);
-		struct timespec until = { .tv_sec = end.ms / 1000, .tv_nsec = end.ms % 1000 * 1000000 };
+		struct timespec until = at_mono(msp_mono_add_ms(msp_mono_now(), IDLE_MS));
 
 		if (prt_fresh_is_empty(&b->fresh)) {
 			pthread_cond_wait(&b->work, &b->lock);
@@ -612,10 +643,12 @@ static void *work(void *arg)
 	bool wake;
 
 	pthread_mutex_lock(&b->lock);
+	b->wanted = 1;
 	for (;;) {
 		wait_for_work(b);
 		if (b->line.first == NULL)
 			break;
+		gather(b);
 		take_group(b, &group);
 		pthread_mutex_unlock(&b->lock);
 		do_group(b, &group);
@@ -659,11 +692,17 @@ size_t prt_books_load(const struct prt_books *b)
 	return atomic_load_explicit(&b->load, memory_order_relaxed);
 }
 
+void prt_books_expect(struct prt_books *b, size_t coming)
+{
+	atomic_store_explicit(&b->coming, coming, memory_order_relaxed);
+}
+
 static void queue(struct prt_books *b, struct prt_job *j)
 {
 	pthread_mutex_lock(&b->lock);
 	push(&b->line, j);
-	pthread_cond_signal(&b->work);
+	if (++b->in_line >= b->wanted || j->kind != KIND_CHILD)
+		pthread_cond_signal(&b->work);
 	pthread_mutex_unlock(&b->lock);
 }
 
@@ -767,6 +806,7 @@ static enum msp_err open_writer(struct prt_books *b, const struct prt_store_wher
 	if (err != MSP_OK)
 		return msp_fail(why, err, "%s: the head of the books cannot be read: %s", w->path, msp_err_text(err));
 	atomic_store(&b->n.children, head.children);
+	prt_books_note_seq(b, head.seq);
 	err = b->is_shared ? MSP_OK : prt_fresh_recover(&b->fresh, b->store);
 	return err == MSP_OK
 		       ? err
@@ -857,6 +897,7 @@ struct prt_books_stats prt_books_stats(const struct prt_books *b)
 		.retried = atomic_load_explicit(&b->n.retried, memory_order_relaxed),
 		.peeks = atomic_load_explicit(&b->n.peeks, memory_order_relaxed),
 		.children = atomic_load_explicit(&b->n.children, memory_order_relaxed),
+		.last_seq = atomic_load_explicit(&b->n.last_seq, memory_order_relaxed),
 		.has_filter = atomic_load_explicit(&b->filter, memory_order_acquire) != NULL,
 	};
 }

@@ -46,6 +46,11 @@ MSP_CHECKED enum msp_err prt_books_do(struct prt_books *b, const struct msp_name
 MSP_CHECKED enum msp_err prt_books_do_now(struct prt_books *b, const struct msp_name *parent,
 					  const struct msp_name *child, prt_books_fn *fn, void *arg,
 					  struct prt_outcome *out);
+/**
+ * So many requests are being verified, and most of them will be jobs in a moment: a transaction waits until as many are
+ * in line as are still to come, for a millisecond or two at most. From the loop.
+ */
+void prt_books_expect(struct prt_books *b, size_t coming);
 /** Jobs in line and under way. */
 size_t prt_books_load(const struct prt_books *b);
 
@@ -67,9 +72,18 @@ MSP_CHECKED enum msp_err prt_books_each(struct prt_books *b, const struct msp_na
 typedef enum msp_err prt_books_name_fn(void *arg, const struct msp_name *name);
 MSP_CHECKED enum msp_err prt_books_names(struct prt_books *b, const struct msp_name *from, size_t max,
 					 prt_books_name_fn *fn, void *arg);
-/** Names of what is due by `now`, earliest first, at most max. */
+/** A place in the order of what is due. at 0: the beginning, or the end. */
+struct prt_due {
+	struct msp_wall at;
+	struct msp_name_key name;
+};
+/**
+ * Names of what is due by `now`, earliest first, at most max.
+ * @param place where to begin, then where it ended: the first one that was not told, since it is not due yet or too
+ * many
+ */
 MSP_CHECKED enum msp_err prt_books_due(struct prt_books *b, struct msp_wall now, size_t max, prt_books_name_fn *fn,
-				       void *arg, struct msp_wall *next);
+				       void *arg, struct prt_due *place);
 /** Audit records from seq on, as stored. */
 typedef enum msp_err prt_books_audit_fn(void *arg, uint64_t seq, struct msp_span octets);
 MSP_CHECKED enum msp_err prt_books_audit(struct prt_books *b, uint64_t from, size_t max, prt_books_audit_fn *fn,
@@ -95,6 +109,7 @@ MSP_CHECKED enum msp_err prt_books_do_many(struct prt_books *b, const struct msp
 struct prt_books_stats {
 	uint64_t jobs, groups, commits_failed, retried, peeks;
 	uint64_t children; /* there are */
+	uint64_t last_seq; /* of the newest audit record; PostgreSQL: of those of other processes a second late */
 	bool has_filter;   /* built in the background after the start; before, prt_books_may_have is always true */
 };
 struct prt_books_stats prt_books_stats(const struct prt_books *b);

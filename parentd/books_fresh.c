@@ -170,15 +170,14 @@ static void forget_committed(struct prt_fresh *f, struct prt_fresh_entry *e)
 	e->committed = (struct octets){ 0 };
 }
 
-enum msp_err prt_fresh_due(struct prt_fresh *f, size_t max, struct msp_buf *out, uint64_t *row)
+enum msp_err prt_fresh_due(struct prt_fresh *f, struct msp_span from, size_t max, struct msp_buf *out, uint64_t *row)
 {
 	struct msp_map_it it;
 	bool more;
 
 	pthread_mutex_lock(&f->lock);
 	*row = f->last;
-	for (more = msp_map_first(&f->due, msp_span(NULL, 0), &it); more && max > 0;
-	     more = msp_map_next(&f->due, &it)) {
+	for (more = msp_map_first(&f->due, from, &it); more && max > 0; more = msp_map_next(&f->due, &it)) {
 		const struct prt_fresh_entry *e = it.value;
 
 		if (e->committed.ptr == NULL || (uint64_t)e->due.s != prt_from_be64(it.key.ptr))

@@ -61,9 +61,10 @@ void prt_fresh_rollback(struct prt_fresh *f);
 
 /** From any thread: what is committed. Appends to out. MSP_ENOTFOUND: ask the store. */
 MSP_CHECKED enum msp_err prt_fresh_find(struct prt_fresh *f, struct msp_span key, struct msp_buf *out);
-/** Appends what is due by then, earliest first, at most max: 64-bit time, 16-bit length, name.
- * @param[out] row for prt_fresh_was_there */
-MSP_CHECKED enum msp_err prt_fresh_due(struct prt_fresh *f, size_t max, struct msp_buf *out, uint64_t *row);
+/** Appends what is due, earliest first from `from` on (64-bit time and name), at most max: 64-bit time, 16-bit length,
+ * name. @param[out] row for prt_fresh_was_there */
+MSP_CHECKED enum msp_err prt_fresh_due(struct prt_fresh *f, struct msp_span from, size_t max, struct msp_buf *out,
+				       uint64_t *row);
 /** Of this name the answer of prt_fresh_due counts, not the store's. */
 bool prt_fresh_was_there(struct prt_fresh *f, struct msp_span key, uint64_t row);
 

@@ -48,10 +48,12 @@ struct prt_books {
 	pthread_mutex_t lock; /* of what follows */
 	pthread_cond_t work, finished, stopping;
 	struct prt_line line, done; /* to be done; to be told on the loop */
+	size_t in_line;
+	size_t wanted; /* jobs in line for which the thread is woken */
 	bool stop;
 	struct prt_line telling;    /* the loop's alone */
 	bool is_telling, is_closed; /* the loop's alone: closed by what was told, freed when that returns */
-	atomic_size_t load;
+	atomic_size_t load, coming;
 
 	/* the writing thread's */
 	pthread_t thread;
@@ -82,7 +84,7 @@ struct prt_books {
 	uint64_t made_seen; /* the scout's */
 
 	struct {
-		atomic_uint_fast64_t jobs, groups, commits_failed, retried, peeks, children;
+		atomic_uint_fast64_t jobs, groups, commits_failed, retried, peeks, children, last_seq;
 	} n;
 };
 
@@ -90,6 +92,8 @@ struct prt_books {
 MSP_CHECKED enum msp_err prt_books_open_readers(struct prt_books *b, const struct prt_store_where *w, unsigned readers,
 						struct msp_why *why);
 void prt_books_close_readers(struct prt_books *b);
+/** This audit record is there: prt_books_stats says so from now on. From any thread. */
+void prt_books_note_seq(struct prt_books *b, uint64_t seq);
 /** A child has been made, and that has been committed. The writing thread's. */
 void prt_books_note_made(struct prt_books *b, const struct msp_name *child);
 

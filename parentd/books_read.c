@@ -213,7 +213,8 @@ enum msp_err prt_books_names(struct prt_books *b, const struct msp_name *from, s
 struct due_walk {
 	struct prt_books *books;
 	struct name_walk names;
-	struct msp_wall now, next;
+	struct msp_wall now;
+	struct prt_due next;
 	size_t left;
 	struct msp_rd fresh; /* prt_fresh_due */
 	uint64_t row;
@@ -240,19 +241,29 @@ static enum msp_err tell_due(struct due_walk *w, const uint8_t time[8], struct m
 	struct msp_wall at = { (int64_t)prt_from_be64(time) };
 
 	if (at.s > w->now.s || w->left == 0) {
-		w->next = at;
+		w->next.at = at;
+		w->next.name.len = (uint16_t)key.len;
+		memcpy(w->next.name.oct, key.ptr, key.len);
 		return MSP_ECANCEL;
 	}
 	w->left--;
 	return give_name(&w->names, key, msp_span(NULL, 0));
 }
 
-/* Of those that are fresh all before this time; NULL: all. */
-static enum msp_err tell_fresh(struct due_walk *w, const uint8_t *before)
+/* In the order of the store's index. */
+static bool is_fresh_before(const struct due_walk *w, struct msp_span key)
+{
+	int c = memcmp(w->time, key.ptr, sizeof(w->time));
+
+	return c != 0 ? c < 0 : msp_span_cmp(w->key, msp_span(key.ptr + 8, key.len - 8)) < 0;
+}
+
+/* Of those that are fresh all before this place; empty: all. */
+static enum msp_err tell_fresh(struct due_walk *w, struct msp_span before)
 {
 	enum msp_err err = MSP_OK;
 
-	while (err == MSP_OK && w->has_fresh && (before == NULL || prt_from_be64(w->time) < prt_from_be64(before))) {
+	while (err == MSP_OK && w->has_fresh && (before.len == 0 || is_fresh_before(w, before))) {
 		err = tell_due(w, w->time, w->key);
 		next_fresh(w);
 	}
@@ -266,37 +277,52 @@ static enum msp_err give_due(void *arg, struct msp_span key, struct msp_span val
 	enum msp_err err;
 
 	(void)value;
-	if (key.len < 8)
+	if (key.len < 8 || key.len - 8 > MSP_NAME_KEY_MAX)
 		return MSP_ECORRUPT;
 	name = msp_span(key.ptr + 8, key.len - 8);
 	if (prt_fresh_was_there(&w->books->fresh, name, w->row))
 		return MSP_OK;
-	err = tell_fresh(w, key.ptr);
+	err = tell_fresh(w, key);
 	return err == MSP_OK ? tell_due(w, key.ptr, name) : err;
 }
 
+/* As the store's index and that of what is fresh have it. */
+static struct msp_span due_key(const struct prt_due *place, uint8_t key[8 + MSP_NAME_KEY_MAX])
+{
+	if (place->at.s == 0)
+		return msp_span(NULL, 0);
+	prt_be64((uint64_t)place->at.s, key);
+	memcpy(key + 8, place->name.oct, place->name.len);
+	return msp_span(key, 8 + (size_t)place->name.len);
+}
+
 enum msp_err prt_books_due(struct prt_books *b, struct msp_wall now, size_t max, prt_books_name_fn *fn, void *arg,
-			   struct msp_wall *next)
+			   struct prt_due *place)
 {
 	struct due_walk w = { .books = b, .names = { fn, arg }, .now = now, .left = max };
+	uint8_t key[8 + MSP_NAME_KEY_MAX];
+	struct msp_span from = due_key(place, key);
 	struct msp_buf fresh;
 	enum msp_err err;
 
 	msp_buf_init(&fresh, DUE_MAX);
 	pthread_rwlock_rdlock(&b->fresh.walks);
-	err = prt_fresh_due(&b->fresh, max < SIZE_MAX ? max + 1 : max, &fresh, &w.row);
+	err = prt_fresh_due(&b->fresh, from, max < SIZE_MAX ? max + 1 : max, &fresh, &w.row);
 	if (err == MSP_OK) {
 		msp_rd_init(&w.fresh, msp_buf_span(&fresh));
 		next_fresh(&w);
 		/* those of the store that are fresh are passed over, however many they are: it ends by itself */
-		err = read_many(b, BUCKET_DUE, msp_span(NULL, 0), SIZE_MAX, true, give_due, &w);
+		err = read_many(b, BUCKET_DUE, from, SIZE_MAX, true, give_due, &w);
 	}
 	if (err == MSP_OK)
-		err = tell_fresh(&w, NULL);
+		err = tell_fresh(&w, msp_span(NULL, 0));
 	pthread_rwlock_unlock(&b->fresh.walks);
 	msp_buf_fini(&fresh);
-	*next = w.next;
-	return err == MSP_ECANCEL && w.next.s != 0 ? MSP_OK : err;
+	if (err == MSP_ECANCEL && w.next.at.s != 0)
+		err = MSP_OK;
+	if (err == MSP_OK)
+		*place = w.next;
+	return err;
 }
 
 /* --- the trail, small facts --- */
@@ -341,6 +367,15 @@ enum msp_err prt_books_head(struct prt_books *b, uint64_t *seq, uint8_t hash[PRT
 	return MSP_OK;
 }
 
+void prt_books_note_seq(struct prt_books *b, uint64_t seq)
+{
+	uint64_t known = atomic_load_explicit(&b->n.last_seq, memory_order_relaxed);
+
+	while (seq > known && !atomic_compare_exchange_weak_explicit(&b->n.last_seq, &known, seq, memory_order_relaxed,
+								     memory_order_relaxed))
+		; /* another thread was faster */
+}
+
 uint64_t prt_books_last_seq(struct prt_books *b)
 {
 	uint8_t hash[PRT_HASH_LEN];
@@ -357,9 +392,9 @@ enum msp_err prt_books_meta_get(struct prt_books *b, const char *key, struct msp
 /* --- the filter --- */
 
 /*
- * Called after the commit. `building` is looked at first: the scout makes it known before it begins to walk, and takes
- * it away after it has become `filter`. So a name is in it either because the walk found it, or because it was
- * committed later than that and this call has seen the new filter in one place or the other.
+ * Called before the commit and after it. `building` is looked at first: the scout makes it known before it begins to
+ * walk, and takes it away after it has become `filter`. So a name is in it either because the walk found it, or because
+ * it was committed later than that and the second call has seen the new filter in one place or the other.
  */
 void prt_books_note_made(struct prt_books *b, const struct msp_name *child)
 {
@@ -473,6 +508,8 @@ static enum msp_err hear_news(struct prt_books *b)
 	enum msp_err err = prt_head_load(b->scouting.store, false, &b->scouting.octets, &head);
 	uint8_t from[8];
 
+	if (err == MSP_OK)
+		prt_books_note_seq(b, head.seq);
 	if (err != MSP_OK || head.children == b->made_seen)
 		return err;
 	atomic_store_explicit(&b->n.children, head.children, memory_order_relaxed);

@@ -112,6 +112,19 @@ static enum prt_boot_outcome missed(struct prt_boot *b, const struct prt_boot_ru
 	return PRT_BOOT_MISSED;
 }
 
+/* What was seen may be from the resolver's cache, looked up for another provider's key a moment ago (H.3): the next
+ * look is not before it has gone from there. */
+static enum prt_boot_outcome missed_in(struct prt_boot *b, const struct prt_boot_rules *r, const struct msp_rrset *seen,
+				       struct msp_wall now)
+{
+	int64_t fresh_s = seen == NULL ? 0 : seen->ttl < DAY_S ? (int64_t)seen->ttl + 1 : DAY_S;
+
+	(void)missed(b, r, now);
+	if (b->next.s < now.s + fresh_s)
+		b->next.s = now.s + fresh_s;
+	return PRT_BOOT_MISSED;
+}
+
 static enum prt_boot_outcome look_apex(struct prt_boot *b, const struct prt_boot_rules *r, struct msp_span key,
 				       const struct prt_boot_secure *apex, struct msp_wall now, struct msp_why *why)
 {
@@ -123,7 +136,7 @@ static enum prt_boot_outcome look_apex(struct prt_boot *b, const struct prt_boot
 		return PRT_BOOT_VALIDATED;
 	(void)msp_fail(why, MSP_EBOGUS, "KEY at the apex: %s",
 		       apex->verdict == MSP_LOOKUP_SECURE ? "not this key" : msp_lookup_name(apex->verdict));
-	return missed(b, r, now);
+	return missed_in(b, r, apex->keys, now);
 }
 
 /* All name servers that can speak, and at least one (PROTOCOL G.6: one careless operator must not be enough). One that
@@ -145,7 +158,7 @@ static enum prt_boot_outcome look_signal(struct prt_boot *b, const struct prt_bo
 		if (s->verdict != MSP_LOOKUP_SECURE || !holds(s->keys, key)) {
 			(void)msp_fail(why, MSP_EBOGUS, "signal name %zu: %s", i + 1,
 				       s->verdict == MSP_LOOKUP_SECURE ? "not this key" : msp_lookup_name(s->verdict));
-			return missed(b, r, now);
+			return missed_in(b, r, s->keys, now);
 		}
 		spoke++;
 	}
@@ -163,7 +176,7 @@ static enum prt_boot_outcome look_signal(struct prt_boot *b, const struct prt_bo
 		return again(b, r, now);
 	if (!holds(seen->apex.keys, key)) {
 		(void)msp_fail(why, MSP_EBOGUS, "the apex does not show this key");
-		return missed(b, r, now);
+		return missed_in(b, r, seen->apex.keys, now);
 	}
 	return PRT_BOOT_VALIDATED;
 }

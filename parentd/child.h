@@ -43,8 +43,11 @@ struct prt_pending {
 	struct msp_wall since, next;  /* next: when to go on by itself; s 0 = never */
 	unsigned tries;               /* of checks that could not be finished */
 	uint16_t key_tag;             /* of the signer; 0 = none */
-	char who[PRT_TEXT_MAX];       /* "key 12345", "registrar-key.", "cds", "operator anna" */
-	char why[PRT_TEXT_MAX];       /* what it waits for, for people */
+	struct msp_addr peer;         /* who asked; family NONE: no message did */
+	bool is_tcp;
+	uint8_t message[PRT_HASH_LEN]; /* SHA-256 of it; zero without */
+	char who[PRT_TEXT_MAX];        /* "key 12345", "registrar-key.", "cds", "operator anna" */
+	char why[PRT_TEXT_MAX];        /* what it waits for, for people */
 };
 
 /** Of looks at the child's CDS, CDNSKEY and CSYNC. */

@@ -28,6 +28,7 @@ enum part {
 	PART_TTL,
 	PART_SEQ,
 	PART_NOTE,
+	PART_ASKER, /* of what waits: records from before it was kept have none */
 	PART__N
 };
 
@@ -196,6 +197,37 @@ static enum msp_err read_pending(struct msp_rd *rd, struct prt_child *c)
 	return read_delegation(rd, &p->wanted);
 }
 
+#define ASKER_TCP     1u
+#define ASKER_MESSAGE 2u
+#define ASKER_ALL     3u
+
+static void write_asker(const struct prt_pending *p, struct msp_buf *out)
+{
+	static const uint8_t none[PRT_HASH_LEN];
+	bool has_message = memcmp(p->message, none, sizeof(none)) != 0;
+
+	if (p->wait == PRT_WAIT_NONE || (p->peer.family == MSP_FAMILY_NONE && !has_message))
+		return;
+	msp_buf_add_u8(out, (uint8_t)((p->is_tcp ? ASKER_TCP : 0) | (has_message ? ASKER_MESSAGE : 0)));
+	prt_pack_addr(out, &p->peer);
+	if (has_message)
+		msp_buf_add(out, p->message, sizeof(p->message));
+}
+
+static void read_asker(struct msp_rd *rd, struct prt_pending *p)
+{
+	unsigned has = msp_rd_u8(rd);
+	struct msp_span message;
+
+	p->peer = prt_unpack_addr(rd);
+	message = msp_rd_take(rd, (has & ASKER_MESSAGE) != 0 ? PRT_HASH_LEN : 0);
+	if (p->wait == PRT_WAIT_NONE || (has & ~ASKER_ALL) != 0)
+		msp_rd_fail(rd, MSP_EVALUE);
+	p->is_tcp = (has & ASKER_TCP) != 0;
+	if (message.len > 0)
+		memcpy(p->message, message.ptr, message.len);
+}
+
 static void write_scan(const struct prt_scan *s, struct msp_buf *out)
 {
 	size_t started = STARTED_MAX;
@@ -339,6 +371,9 @@ static void write_part(const struct prt_child *c, enum part part, struct msp_wal
 	case PART_NOTE:
 		msp_buf_add_str(out, c->note);
 		break;
+	case PART_ASKER:
+		write_asker(&c->pending, out);
+		break;
 	case PART__N:
 		break;
 	}
@@ -421,6 +456,9 @@ static enum msp_err read_part(struct msp_rd *rd, enum part part, struct prt_chil
 		break;
 	case PART_SEQ:
 		c->last_seq = prt_unpack_number(rd);
+		break;
+	case PART_ASKER:
+		read_asker(rd, &c->pending);
 		break;
 	case PART__N:
 		break;

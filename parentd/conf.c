@@ -2,10 +2,12 @@
 #include "conf.h"
 
 #include "desk.h"
+#include "records.h"
 #include "settings.h"
 
 #include <msproto/auth/dnssec.h>
 #include <msproto/base/log.h>
+#include <msproto/base/mem.h>
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -169,15 +171,29 @@ static const struct msp_conf_row policy_rows[] = {
 	POLICY_TIME("ds-ttl-changed", 0, "15m", ds_ttl_changed_s, "Their TTL after a change; 0 = the same"),
 	POLICY_TIME("ds-ttl-hold", 0, "3d", ds_ttl_hold_s, "For how long"),
 	POLICY_LIST("scan-retry", 4, scan_retry, "Seconds between scans that failed; absent: 300, 600, 1200, 2400"),
+	POLICY_BOOL("keystate-compat-02", "false", keystate_compat_02,
+		    "As the setting of that name below, where this policy holds"),
 	{ .key = NULL }
 };
 static const struct msp_conf_schema policy_schema = { sizeof(struct prt_conf_policy), policy_rows };
 
-static const struct msp_conf_row child_rows[] = { ROW(prt_conf_child, "zone", MSP_CONF_NAME, MSP_CONF_REQUIRED, 0, 0,
-						      NULL, zone, NULL, NULL, "The child"),
-						  ROW(prt_conf_child, "policy", MSP_CONF_STR, MSP_CONF_REQUIRED, 0, 0,
-						      NULL, policy, NULL, NULL, "Entry of `policies`"),
-						  { .key = NULL } };
+#define CHILD(key, kind, flags, max, def, field, help)                                                                 \
+	ROW(prt_conf_child, key, kind, flags, 0, max, def, field, NULL, NULL, help)
+static const struct msp_conf_row child_rows[] = {
+	CHILD("zone", MSP_CONF_NAME, MSP_CONF_REQUIRED, 0, NULL, zone, "The child"),
+	CHILD("policy", MSP_CONF_STR, 0, 0, NULL, policy, "Entry of `policies`; absent: its parent's"),
+	CHILD("dsync", MSP_CONF_STRS, 0, 3, NULL, dsync,
+	      "What is announced to it at a DSYNC name of its own: update, cds, csync; or none, which is said by a "
+	      "record "
+	      "of the null scheme. Absent: what is announced to all; with a target or port here at its own name"),
+	CHILD("dsync-target", MSP_CONF_STR, 0, 0, NULL, dsync_target,
+	      "Target of these records, a registrar's for example; absent: target. KEY, SVCB and addresses of another "
+	      "target are its owner's to publish"),
+	CHILD("dsync-port", MSP_CONF_U16, 0, 0, "0", dsync_port, "Port in these records; 0: the common one"),
+	CHILD("keystate-compat-02", MSP_CONF_BOOL, 0, 0, "false", keystate_compat_02,
+	      "As the setting of that name below, for this child"),
+	{ .key = NULL }
+};
 static const struct msp_conf_schema child_schema = { sizeof(struct prt_conf_child), child_rows };
 
 static const struct msp_conf_row registrar_rows[] = {
@@ -280,7 +296,7 @@ static const struct msp_conf_row top_rows[] = {
 	TOP("parents", MSP_CONF_LIST, MSP_CONF_REQUIRED, 1, PRT_PARENTS_MAX, NULL, parents, &parent_schema, NULL,
 	    "Parent zones"),
 	TOP("children", MSP_CONF_LIST, 0, 0, CHILDREN_MAX, NULL, children, &child_schema, NULL,
-	    "Children with a policy of their own"),
+	    "Children with a policy, or DSYNC records, of their own"),
 	TOP("registrars", MSP_CONF_LIST, 0, 0, 100000, NULL, registrars, &registrar_schema, NULL,
 	    "TSIG keys that speak for children"),
 	TOP("limits", MSP_CONF_GROUP, 0, 0, 0, NULL, limits, &limits_schema, NULL, "Budgets"),
@@ -296,7 +312,10 @@ static const struct msp_conf_row top_rows[] = {
 	TOP("sig0-window", MSP_CONF_SECONDS, 0, 300, 3600, "900", sig0_window_s, NULL, NULL,
 	    "Longest life of a signature that is taken"),
 	TOP("keystate-compat-02", MSP_CONF_BOOL, 0, 0, 0, "false", keystate_compat_02, NULL, NULL,
-	    "Sender codes 0 and 1 of older drafts are inquiries (PROTOCOL B.2)"),
+	    "KeyState codes 0 and 1 of draft 02 (\"request bootstrap\") are taken as inquiries of every child. Without "
+	    "it they are from who asks with QTYPE ANY, as draft 02 did; with QTYPE KEY or in an UPDATE they are no "
+	    "code "
+	    "that a child may send (draft 03), and are answered as malformed"),
 	TOP("numbers", MSP_CONF_GROUP, 0, 0, 0, NULL, numbers, &msp_conf_numbers_schema, NULL,
 	    "Protocol numbers without IANA assignment"),
 	{ .key = NULL }
@@ -442,6 +461,86 @@ static void check_parents(const struct checker *ch)
 	}
 }
 
+/* --- children */
+
+static int by_zone(const void *a, const void *b)
+{
+	const struct prt_conf_child *const *x = a, *const *y = b;
+
+	return msp_name_cmp(&(*x)->zone, &(*y)->zone);
+}
+
+static void check_once(const struct checker *ch)
+{
+	const struct prt_conf_child *child = ch->conf->children.item;
+	size_t count = ch->conf->children.count;
+	const struct prt_conf_child **sorted = count > 1 ? msp_alloc(count, sizeof(struct prt_conf_child *)) : NULL;
+
+	if (count > 1 && sorted == NULL)
+		complain(ch, "children", "%s", msp_err_text(MSP_ENOMEM));
+	for (size_t i = 0; sorted != NULL && i < count; i++)
+		sorted[i] = &child[i];
+	if (sorted != NULL)
+		qsort(sorted, count, sizeof(struct prt_conf_child *), by_zone);
+	for (size_t i = 1; sorted != NULL && i < count; i++)
+		if (msp_name_equal(&sorted[i - 1]->zone, &sorted[i]->zone))
+			complain(ch, "children", "%s is there twice", MSP_NAME(&sorted[i]->zone));
+	msp_free(sorted);
+}
+
+/* Place of the parent that is closest above a name; PRT_PARENTS_MAX: there is none. */
+static size_t closest_parent(const struct prt_conf *c, const struct msp_name *name)
+{
+	size_t best = PRT_PARENTS_MAX;
+	unsigned most = 0;
+
+	for (size_t i = 0; i < c->parents.count; i++) {
+		const struct msp_name *zone = &prt_conf_parent_at(c, i)->zone;
+		unsigned labels = msp_name_labels(zone);
+
+		if (msp_name_is_under(name, zone) && !msp_name_equal(name, zone) &&
+		    (best == PRT_PARENTS_MAX || labels > most)) {
+			best = i;
+			most = labels;
+		}
+	}
+	return best;
+}
+
+static void check_dsync(const struct checker *ch, const struct prt_conf_child *c, size_t of_parent[PRT_PARENTS_MAX])
+{
+	struct msp_name_text zone = msp_name_text(&c->zone);
+	size_t p = closest_parent(ch->conf, &c->zone);
+	struct msp_name name;
+	struct msp_why why = { "" };
+	unsigned kinds;
+
+	if (prt_conf_dsync_kinds(&c->dsync, 0, &kinds, &why) != MSP_OK)
+		complain(ch, zone.s, "dsync: %s", why.text);
+	if (c->dsync_target != NULL && msp_name_from_text(c->dsync_target, &name) != MSP_OK)
+		complain(ch, zone.s, "dsync-target: %s is not a domain name", c->dsync_target);
+	if (p == PRT_PARENTS_MAX)
+		complain(ch, zone.s, "dsync: it is below no parent here");
+	else if (++of_parent[p] == PRT_RECORD_CHILDREN + 1)
+		complain(ch, "children", "more than %d with dsync of their own below %s", PRT_RECORD_CHILDREN,
+			 MSP_NAME(&prt_conf_parent_at(ch->conf, p)->zone));
+	else if (c->zone.len + sizeof("_dsync") > MSP_NAME_MAX)
+		complain(ch, zone.s, "dsync: its name is too long for one below _dsync");
+}
+
+static void check_children(const struct checker *ch)
+{
+	const struct prt_conf_child *child = ch->conf->children.item;
+	size_t of_parent[PRT_PARENTS_MAX] = { 0 };
+
+	for (size_t i = 0; i < ch->conf->children.count; i++) {
+		need_policy(ch, "children", child[i].policy);
+		if (prt_conf_child_has_dsync(&child[i]))
+			check_dsync(ch, &child[i], of_parent);
+	}
+	check_once(ch);
+}
+
 static void check_policies(const struct checker *ch)
 {
 	const struct prt_conf_policy *p = ch->conf->policies.item;
@@ -462,13 +561,11 @@ static void check_policies(const struct checker *ch)
 static void check(const struct checker *ch)
 {
 	const struct prt_conf *c = ch->conf;
-	const struct prt_conf_child *child = c->children.item;
 	const struct prt_conf_registrar *r = c->registrars.item;
 
 	check_policies(ch);
 	check_parents(ch);
-	for (size_t i = 0; i < c->children.count; i++)
-		need_policy(ch, "children", child[i].policy);
+	check_children(ch);
 	for (size_t i = 0; i < c->registrars.count; i++) {
 		need_key(ch, "registrars", &r[i].tsig_key);
 		need_names(ch, "registrars", &r[i].children);
@@ -478,6 +575,34 @@ static void check(const struct checker *ch)
 		complain(ch, "store", "postgresql needs store-path");
 	if (c->numbers.opt_keystate == c->numbers.opt_multisigner)
 		complain(ch, "numbers", "two EDNS options share a code (PROTOCOL B.3)");
+}
+
+bool prt_conf_publishes(const struct prt_conf_parent *p, const struct msp_name *owner)
+{
+	struct msp_name apex;
+
+	switch ((enum prt_publish_kind)p->publish.how) {
+	case PRT_PUBLISH_NONE: /* by hand: all of it is printed */
+		return true;
+	case PRT_PUBLISH_UPDATE:
+		return msp_name_is_under(owner, &p->zone);
+	case PRT_PUBLISH_PRIMARY:
+		return msp_name_prepend("_dsync", &p->zone, &apex) == MSP_OK && msp_name_is_under(owner, &apex);
+	}
+	return false;
+}
+
+void prt_conf_advise(const struct prt_conf *c, struct msp_buf *out)
+{
+	for (size_t i = 0; i < c->parents.count; i++)
+		if (prt_conf_publishes(prt_conf_parent_at(c, i), &c->target))
+			return;
+	msp_buf_printf(
+		out,
+		"warning: target %s: its KEY, SVCB and addresses are in none of the zones that publish is about; "
+		"they have to be put into theirs by hand, see `msctl parent records`, or children do not find "
+		"them\n",
+		MSP_NAME(&c->target));
 }
 
 enum msp_err prt_conf_load(const char *path, struct prt_conf *out, struct msp_buf *errors)
@@ -511,6 +636,11 @@ static const struct word method_bits[] = { { "at-apex", 1u << PRT_METHOD_APEX },
 					   { "unsigned", 1u << PRT_METHOD_UNSIGNED },
 					   { "manual", 1u << PRT_METHOD_MANUAL } };
 
+static const struct word dsync_bits[] = { { "update", PRT_DSYNC_UPDATE },
+					  { "cds", PRT_DSYNC_CDS },
+					  { "csync", PRT_DSYNC_CSYNC },
+					  { "none", PRT_DSYNC_NONE } };
+
 static enum msp_err bits_of(const struct msp_conf_strs *strs, const struct word *words, size_t count, unsigned *bits,
 			    struct msp_why *why)
 {
@@ -524,6 +654,18 @@ static enum msp_err bits_of(const struct msp_conf_strs *strs, const struct word 
 		*bits |= words[w].bits;
 	}
 	return MSP_OK;
+}
+
+enum msp_err prt_conf_dsync_kinds(const struct msp_conf_strs *strs, unsigned keep, unsigned *kinds, struct msp_why *why)
+{
+	enum msp_err err;
+
+	*kinds = strs->count > 0 ? 0 : keep;
+	err = bits_of(strs, dsync_bits, COUNT(dsync_bits), kinds, why);
+	if (err == MSP_OK && (*kinds & PRT_DSYNC_NONE) != 0 && *kinds != PRT_DSYNC_NONE)
+		err = msp_fail(why, MSP_ECONF, "none, and others beside it");
+	*kinds &= ~PRT_DSYNC_NONE;
+	return err;
 }
 
 /* Numbers as bits of a word; `keep` when the list is empty. */
@@ -591,7 +733,7 @@ enum msp_err prt_rules_from_conf(const struct prt_conf_policy *p, const struct p
 		.ds_ttl_hold_s = p->ds_ttl_hold_s,
 		.dsboot = (enum prt_dsboot)p->dsboot,
 		.dsboot_delay_s = p->dsboot_delay_s,
-		.keystate_compat_02 = c->keystate_compat_02,
+		.keystate_compat_02 = c->keystate_compat_02 || p->keystate_compat_02,
 	};
 	err = bits_of(&p->sources, source_bits, COUNT(source_bits), &out->policy.sources, why);
 	if (err == MSP_OK)

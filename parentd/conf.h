@@ -74,10 +74,15 @@ struct prt_conf_policy {
 	uint32_t dsboot_delay_s;
 	uint32_t ds_ttl_s, ds_ttl_changed_s, ds_ttl_hold_s;
 	struct msp_conf_strs scan_retry; /* seconds each, at most 4; empty: 300, 600, 1200, 2400 */
+	bool keystate_compat_02;
 };
-struct prt_conf_child { /* children = ( { zone; policy; } ): exceptions */
+struct prt_conf_child { /* children = ( { zone; ... } ): exceptions. There may be very many: no names but one */
 	struct msp_name zone;
-	char *policy;
+	char *policy;               /* NULL: the parent's */
+	struct msp_conf_strs dsync; /* "update", "cds", "csync"; or "none"; empty: as for all children */
+	char *dsync_target;         /* NULL: target */
+	uint16_t dsync_port;        /* 0: the common one */
+	bool keystate_compat_02;
 };
 struct prt_conf_registrar { /* registrars = ( { tsig-key; children = [...]; } ): TSIG instead of SIG(0) */
 	struct msp_name tsig_key;
@@ -124,7 +129,7 @@ struct prt_conf {
 	int64_t probe_port;
 	uint32_t probe_timeout_s;
 	uint32_t sig0_skew_s, sig0_window_s;
-	bool keystate_compat_02;
+	bool keystate_compat_02; /* of all policies */
 	struct msp_numbers numbers;
 };
 extern const struct msp_conf_schema prt_conf_schema;
@@ -133,6 +138,16 @@ extern const struct msp_conf_schema prt_conf_schema;
  */
 MSP_CHECKED enum msp_err prt_conf_load(const char *path, struct prt_conf *out, struct msp_buf *errors);
 
+/** Whether a record with this owner is published in the way that the parent is configured for; by hand, all are. */
+bool prt_conf_publishes(const struct prt_conf_parent *p, const struct msp_name *owner);
+/** What its owner has to be told, and what is no error; a line each. */
+void prt_conf_advise(const struct prt_conf *c, struct msp_buf *out);
+
+/** Whether a child has DSYNC records of its own. */
+static inline bool prt_conf_child_has_dsync(const struct prt_conf_child *c)
+{
+	return c->dsync.count > 0 || c->dsync_target != NULL || c->dsync_port != 0;
+}
 static inline const struct prt_conf_parent *prt_conf_parent_at(const struct prt_conf *c, size_t i)
 {
 	return &((const struct prt_conf_parent *)c->parents.item)[i];

@@ -12,28 +12,26 @@
 #include <stdio.h>
 #include <string.h>
 
-enum msp_err prt_ctl_child(const struct prt_app *app, const json_t *args, struct msp_name *child,
-			   const struct prt_conf_parent **parent, struct msp_why *why)
+enum msp_err prt_ctl_child(struct prt_ctl_call *c, const struct prt_conf_parent **parent)
 {
-	enum msp_err err = msp_arg_name(args, "child", child, why);
+	enum msp_err err = msp_arg_name(c->args, "child", &c->child, &c->why);
 
 	if (err != MSP_OK)
 		return err;
-	*parent = prt_settings_parent_of(app->settings, child);
-	return *parent != NULL ? MSP_OK
-			       : msp_fail(why, MSP_ENOTFOUND, "%s is below no parent zone of ours", MSP_NAME(child));
+	*parent = prt_settings_parent_of(c->settings, &c->child);
+	return *parent != NULL
+		       ? MSP_OK
+		       : msp_fail(&c->why, MSP_ENOTFOUND, "%s is below no parent zone of ours", MSP_NAME(&c->child));
 }
 
-enum msp_err prt_ctl_peek(const struct prt_app *app, const json_t *args, struct prt_child *out,
-			  const struct prt_conf_parent **parent, struct msp_why *why)
+enum msp_err prt_ctl_peek(struct prt_ctl_call *c, struct prt_child *out, const struct prt_conf_parent **parent)
 {
-	struct msp_name child;
-	enum msp_err err = prt_ctl_child(app, args, &child, parent, why);
+	enum msp_err err = prt_ctl_child(c, parent);
 
 	if (err != MSP_OK)
 		return err;
-	err = prt_books_peek(app->books, &child, out);
-	return err == MSP_ENOTFOUND ? msp_fail(why, err, "no such child: %s", MSP_NAME(&child)) : err;
+	err = prt_books_peek(c->books, &c->child, out);
+	return err == MSP_ENOTFOUND ? msp_fail(&c->why, err, "no such child: %s", MSP_NAME(&c->child)) : err;
 }
 
 enum msp_err prt_ctl_digest(const struct prt_child *c, char out[PRT_DIGEST_DIGITS + 1])
@@ -60,15 +58,15 @@ void prt_ctl_asker(const json_t *args, struct prt_asker *out)
 	(void)snprintf(out->who, sizeof(out->who), "operator %s", name != NULL && name[0] != '\0' ? name : "-");
 }
 
-enum msp_err prt_ctl_records(const struct prt_app *app, const json_t *args, const struct msp_name *parent,
-			     const struct msp_name *child, struct prt_delegation *out, struct msp_why *why)
+enum msp_err prt_ctl_records(struct prt_ctl_call *c, const struct msp_name *parent, struct prt_delegation *out)
 {
-	const char *text = msp_json_str(args, "records"), *end;
+	const struct msp_numbers *numbers = &prt_settings_conf(c->settings)->numbers;
+	const char *text = msp_json_str(c->args, "records"), *end;
 	struct msp_buf rdata;
-	enum msp_err err = text != NULL ? MSP_OK : msp_fail(why, MSP_EVALUE, "which records?");
+	enum msp_err err = text != NULL ? MSP_OK : msp_fail(&c->why, MSP_EVALUE, "which records?");
 	unsigned line = 0;
 
-	prt_delegation_init(out, parent, child);
+	prt_delegation_init(out, parent, &c->child);
 	msp_buf_init(&rdata, MSP_RDATA_MAX);
 	for (; err == MSP_OK && *text != '\0'; text = *end == '\0' ? end : end + 1) {
 		struct msp_rr rr;
@@ -78,14 +76,13 @@ enum msp_err prt_ctl_records(const struct prt_app *app, const json_t *args, cons
 		if (text + strspn(text, " \t\r") >= end || *text == ';')
 			continue;
 		msp_buf_reset(&rdata);
-		err = msp_rr_scan(msp_span(text, (size_t)(end - text)), &app->conf->numbers, child, 3600, &rdata, &rr,
-				  why);
+		err = msp_rr_scan(msp_span(text, (size_t)(end - text)), numbers, &c->child, 3600, &rdata, &rr, &c->why);
 		if (err == MSP_OK)
 			err = prt_delegation_add(out, &rr);
 		if (err != MSP_OK) {
-			struct msp_why inner = *why;
+			struct msp_why inner = c->why;
 
-			err = msp_fail(why, MSP_EVALUE, "line %u: %.200s", line,
+			err = msp_fail(&c->why, MSP_EVALUE, "line %u: %.200s", line,
 				       inner.text[0] != '\0' ? inner.text : "no part of this delegation");
 		}
 	}
@@ -115,7 +112,7 @@ static enum msp_err status(void *arg, const json_t *args, json_t **data, struct 
 	msp_put_int(&o, "looks_running", (int64_t)f.running);
 	msp_put_int(&o, "looks_waiting", (int64_t)f.waiting);
 	msp_put_int(&o, "swept", (int64_t)f.swept);
-	msp_put_int(&o, "audit_seq", (int64_t)prt_books_last_seq(app->books));
+	msp_put_int(&o, "audit_seq", (int64_t)b.last_seq);
 #define STAT(name, help) msp_put_int(&o, #name, (int64_t)app->stats.name);
 	PRT_STAT_MAP(STAT)
 #undef STAT

@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-#define VERIFIED_AT_ONCE 5000 /* records gone through for one answer: nobody else is served meanwhile */
+#define VERIFIED_AT_ONCE 5000 /* records gone through for one answer: no other command is served meanwhile */
 
 struct one {
 	struct prt_audit *out;
@@ -22,15 +22,15 @@ static enum msp_err take(void *arg, uint64_t seq, struct msp_span octets)
 	return prt_audit_read(octets, o->out);
 }
 
-enum msp_err prt_ctl_audit_get(const struct prt_app *app, uint64_t seq, struct prt_audit *out, struct msp_why *why)
+enum msp_err prt_ctl_audit_get(struct prt_ctl_call *c, uint64_t seq, struct prt_audit *out)
 {
 	struct one o = { .out = out };
-	enum msp_err err = prt_books_audit(app->books, seq, 1, take, &o);
+	enum msp_err err = prt_books_audit(c->books, seq, 1, take, &o);
 
 	if (err == MSP_OK && o.found && out->seq != seq)
 		prt_audit_fini(out);
 	if (err == MSP_OK && (!o.found || out->seq != seq))
-		err = msp_fail(why, MSP_ENOTFOUND, "no audit record %llu", (unsigned long long)seq);
+		err = msp_fail(&c->why, MSP_ENOTFOUND, "no audit record %llu", (unsigned long long)seq);
 	return err;
 }
 
@@ -66,31 +66,36 @@ static enum msp_err list(void *arg, uint64_t seq, struct msp_span octets)
 }
 
 /* Oldest first. `next` in the answer: where to go on. */
-enum msp_err prt_ctl_audit(void *arg, const json_t *args, json_t **data, struct msp_why *why)
+static enum msp_err audit(struct prt_ctl_call *c)
 {
-	const struct prt_app *app = arg;
-	const char *child = msp_json_str(args, "child");
+	const char *child = msp_json_str(c->args, "child");
 	struct listing l = { .limit = PRT_ROWS_MAX };
 	uint64_t from = 1;
 	struct msp_put answer;
-	enum msp_err err = msp_arg_number(args, "from", 1, INT64_MAX, &from, why);
+	enum msp_err err = msp_arg_number(c->args, "from", 1, INT64_MAX, &from, &c->why);
 
 	if (err == MSP_OK)
-		err = msp_arg_number(args, "limit", PRT_ROWS_MAX, PRT_ROWS_MAX, &l.limit, why);
+		err = msp_arg_number(c->args, "limit", PRT_ROWS_MAX, PRT_ROWS_MAX, &l.limit, &c->why);
 	if (err == MSP_OK && child != NULL && child[0] != '\0')
-		err = msp_arg_name(args, "child", &l.child, why);
+		err = msp_arg_name(c->args, "child", &l.child, &c->why);
 	if (err != MSP_OK)
 		return err;
 	l.rows = msp_put_new(json_array());
 	l.next = from;
-	err = prt_books_audit(app->books, from, VERIFIED_AT_ONCE, list, &l);
+	err = prt_books_audit(c->books, from, VERIFIED_AT_ONCE, list, &l);
 	answer = msp_put_new(json_object());
 	if (answer.err == MSP_OK && err != MSP_ELIMIT)
 		answer.err = err;
 	msp_put_part(&answer, "rows", &l.rows);
-	if (l.next <= prt_books_last_seq(app->books))
+	if (l.next <= prt_books_last_seq(c->books))
 		msp_put_int(&answer, "next", (int64_t)l.next);
-	return msp_put_end(&answer, data);
+	return msp_put_end(&answer, &c->data);
+}
+
+enum msp_err prt_ctl_audit(void *arg, const json_t *args, json_t **data, struct msp_why *why)
+{
+	(void)data;
+	return prt_ctl_start(arg, args, audit, NULL, why);
 }
 
 /* --- the chain ---------------------------------------------------------------------------------------------------- */
@@ -144,25 +149,24 @@ static enum msp_err check_end(const struct following *f, uint64_t last, const ui
 }
 
 /* From the first record, or from `from` with the hash of the one before in `link`. */
-enum msp_err prt_ctl_verify(void *arg, const json_t *args, json_t **data, struct msp_why *why)
+static enum msp_err verify(struct prt_ctl_call *c)
 {
-	const struct prt_app *app = arg;
-	struct following f = { .why = why };
+	struct following f = { .why = &c->why };
 	struct msp_put answer;
 	struct msp_buf hex;
 	uint64_t from = 1, last = 0;
 	uint8_t hash[PRT_HASH_LEN];
 	bool more;
-	enum msp_err err = msp_arg_number(args, "from", 1, INT64_MAX, &from, why);
+	enum msp_err err = msp_arg_number(c->args, "from", 1, INT64_MAX, &from, &c->why);
 
 	if (err == MSP_OK)
-		err = read_link(args, f.link, why);
+		err = read_link(c->args, f.link, &c->why);
 	if (err != MSP_OK || from == 0)
-		return err != MSP_OK ? err : msp_fail(why, MSP_EVALUE, "from: records begin with 1");
+		return err != MSP_OK ? err : msp_fail(&c->why, MSP_EVALUE, "from: records begin with 1");
 	f.seq = from - 1;
-	err = prt_books_head(app->books, &last, hash);
+	err = prt_books_head(c->books, &last, hash);
 	if (err == MSP_OK)
-		err = prt_books_audit(app->books, from, VERIFIED_AT_ONCE, follow, &f);
+		err = prt_books_audit(c->books, from, VERIFIED_AT_ONCE, follow, &f);
 	more = f.count == VERIFIED_AT_ONCE;
 	if (err == MSP_OK && !more)
 		err = check_end(&f, last, hash);
@@ -176,5 +180,11 @@ enum msp_err prt_ctl_verify(void *arg, const json_t *args, json_t **data, struct
 	msp_put_str(&answer, "link", msp_buf_text(&hex));
 	msp_put_bool(&answer, "more", more);
 	msp_buf_fini(&hex);
-	return msp_put_end(&answer, data);
+	return msp_put_end(&answer, &c->data);
+}
+
+enum msp_err prt_ctl_verify(void *arg, const json_t *args, json_t **data, struct msp_why *why)
+{
+	(void)data;
+	return prt_ctl_start(arg, args, verify, NULL, why);
 }

@@ -35,43 +35,33 @@ static enum msp_err carry_out(void *arg, struct prt_child *c, bool exists, struc
 	return o->decide(o, c, now, out);
 }
 
-/* Through the books, then see to what follows. */
-static enum msp_err give(struct prt_app *app, struct order *o, const struct prt_conf_parent *parent,
-			 const struct msp_name *child, struct msp_put *answer, struct msp_why *why)
+/* Through the books. */
+static enum msp_err give(struct prt_ctl_call *c, struct order *o, const struct prt_conf_parent *parent)
 {
-	struct prt_outcome out;
+	const struct prt_refusal *no = &c->out.refusal;
 	enum msp_err err;
 
-	prt_outcome_init(&out);
-	o->rules = prt_settings_rules(app->settings, parent, child);
-	err = prt_books_do_now(app->books, &parent->zone, child, carry_out, o, &out);
-	if (err != MSP_OK || out.refusal.rcode != MSP_RCODE_NOERROR) {
-		err = msp_fail(why, err != MSP_OK ? err : MSP_EREFUSED, "%s: %s", MSP_NAME(child),
-			       out.refusal.why.text[0] != '\0' ? out.refusal.why.text : msp_err_text(err));
-	} else {
-		prt_app_count(app, &out);
-		prt_follow_needs(app, child, out.need);
-		if (out.need & PRT_NEED_PUBLISH)
-			prt_backends_poke(app);
-		if (answer != NULL) {
-			msp_put_bool(answer, "changed", out.is_changed);
-			msp_put_bool(answer, "waits_for_checks", (out.need & PRT_NEED_CHECK) != 0);
-		}
-	}
-	prt_outcome_fini(&out);
-	return err;
+	prt_ctl_asker(c->args, &o->asker);
+	o->rules = prt_settings_rules(c->settings, parent, &c->child);
+	err = prt_books_do_now(c->books, &parent->zone, &c->child, carry_out, o, &c->out);
+	if (err == MSP_OK && no->rcode == MSP_RCODE_NOERROR)
+		return MSP_OK;
+	return msp_fail(&c->why, err != MSP_OK ? err : MSP_EREFUSED, "%s: %s", MSP_NAME(&c->child),
+			no->why.text[0] != '\0' ? no->why.text : msp_err_text(err));
 }
 
-static enum msp_err answered(struct prt_app *app, struct order *o, const struct prt_conf_parent *parent,
-			     const struct msp_name *child, json_t **data, struct msp_why *why)
+/* What follows from it. */
+static enum msp_err given(struct prt_app *app, struct prt_ctl_call *c)
 {
 	struct msp_put answer = msp_put_new(json_object());
-	enum msp_err err = give(app, o, parent, child, &answer, why);
 
-	if (err == MSP_OK)
-		return msp_put_end(&answer, data);
-	json_decref(answer.v);
-	return err;
+	prt_app_count(app, &c->out);
+	prt_follow_needs(app, &c->child, c->out.need);
+	if (c->out.is_changed) /* backends that have all children hear of what is true already, too */
+		prt_backends_poke(app);
+	msp_put_bool(&answer, "changed", c->out.is_changed);
+	msp_put_bool(&answer, "waits_for_checks", (c->out.need & PRT_NEED_CHECK) != 0);
+	return msp_put_end(&answer, &c->data);
 }
 
 static enum msp_err read_how(const json_t *args, bool *force, struct msp_why *why)
@@ -128,53 +118,65 @@ static enum msp_err read_print(const char *what, uint8_t print[PRT_HASH_LEN], st
 	return err;
 }
 
-static enum msp_err judge(void *arg, const json_t *args, bool approve, json_t **data, struct msp_why *why)
+static enum msp_err judge(struct prt_ctl_call *c, bool approve)
 {
-	struct prt_app *app = arg;
 	const struct prt_conf_parent *parent;
-	const char *what = msp_json_str(args, "what");
+	const char *what = msp_json_str(c->args, "what");
 	struct order o = { .decide = decide_pending, .approve = approve };
-	struct msp_name child;
-	enum msp_err err = prt_ctl_child(app, args, &child, &parent, why);
+	enum msp_err err = prt_ctl_child(c, &parent);
 
 	if (err != MSP_OK)
 		return err;
-	prt_ctl_asker(args, &o.asker);
-	err = read_how(args, &o.force, why);
+	err = read_how(c->args, &o.force, &c->why);
 	if (what != NULL && strlen(what) == PRT_DIGEST_DIGITS) {
 		o.text = what;
 	} else if (approve || (what != NULL && what[0] != '\0')) {
 		o.decide = decide_key;
 		o.verb = approve ? PRT_KEY_APPROVE : PRT_KEY_REJECT;
 		if (err == MSP_OK)
-			err = read_print(what != NULL ? what : "", o.print, why);
+			err = read_print(what != NULL ? what : "", o.print, &c->why);
 	}
-	return err == MSP_OK ? answered(app, &o, parent, &child, data, why) : err;
+	return err == MSP_OK ? give(c, &o, parent) : err;
+}
+
+static enum msp_err approve(struct prt_ctl_call *c)
+{
+	return judge(c, true);
+}
+
+static enum msp_err reject(struct prt_ctl_call *c)
+{
+	return judge(c, false);
+}
+
+static enum msp_err forget(struct prt_ctl_call *c)
+{
+	const struct prt_conf_parent *parent;
+	const char *what = msp_json_str(c->args, "what");
+	struct order o = { .decide = decide_key, .verb = PRT_KEY_FORGET };
+	enum msp_err err = prt_ctl_child(c, &parent);
+
+	if (err == MSP_OK)
+		err = read_print(what != NULL ? what : "", o.print, &c->why);
+	return err == MSP_OK ? give(c, &o, parent) : err;
 }
 
 enum msp_err prt_ctl_approve(void *arg, const json_t *args, json_t **data, struct msp_why *why)
 {
-	return judge(arg, args, true, data, why);
+	(void)data;
+	return prt_ctl_start(arg, args, approve, given, why);
 }
 
 enum msp_err prt_ctl_reject(void *arg, const json_t *args, json_t **data, struct msp_why *why)
 {
-	return judge(arg, args, false, data, why);
+	(void)data;
+	return prt_ctl_start(arg, args, reject, given, why);
 }
 
 enum msp_err prt_ctl_forget(void *arg, const json_t *args, json_t **data, struct msp_why *why)
 {
-	struct prt_app *app = arg;
-	const struct prt_conf_parent *parent;
-	const char *what = msp_json_str(args, "what");
-	struct order o = { .decide = decide_key, .verb = PRT_KEY_FORGET };
-	struct msp_name child;
-	enum msp_err err = prt_ctl_child(app, args, &child, &parent, why);
-
-	if (err == MSP_OK)
-		err = read_print(what != NULL ? what : "", o.print, why);
-	prt_ctl_asker(args, &o.asker);
-	return err == MSP_OK ? answered(app, &o, parent, &child, data, why) : err;
+	(void)data;
+	return prt_ctl_start(arg, args, forget, given, why);
 }
 
 /* --- locks -------------------------------------------------------------------------------------------------------- */
@@ -184,26 +186,36 @@ static enum msp_err decide_lock(struct order *o, struct prt_child *c, struct msp
 	return prt_desk_lock(c, o->lock, o->text, &o->asker, now, out);
 }
 
-static enum msp_err set_lock(struct prt_app *app, const json_t *args, bool lock, json_t **data, struct msp_why *why)
+static enum msp_err set_lock(struct prt_ctl_call *c, bool is_on)
 {
 	const struct prt_conf_parent *parent;
-	const char *text = msp_json_str(args, "why");
-	struct order o = { .decide = decide_lock, .lock = lock, .text = text != NULL ? text : "" };
-	struct msp_name child;
-	enum msp_err err = prt_ctl_child(app, args, &child, &parent, why);
+	const char *text = msp_json_str(c->args, "why");
+	struct order o = { .decide = decide_lock, .lock = is_on, .text = text != NULL ? text : "" };
+	enum msp_err err = prt_ctl_child(c, &parent);
 
-	prt_ctl_asker(args, &o.asker);
-	return err == MSP_OK ? answered(app, &o, parent, &child, data, why) : err;
+	return err == MSP_OK ? give(c, &o, parent) : err;
+}
+
+static enum msp_err lock(struct prt_ctl_call *c)
+{
+	return set_lock(c, true);
+}
+
+static enum msp_err unlock(struct prt_ctl_call *c)
+{
+	return set_lock(c, false);
 }
 
 enum msp_err prt_ctl_lock(void *arg, const json_t *args, json_t **data, struct msp_why *why)
 {
-	return set_lock(arg, args, true, data, why);
+	(void)data;
+	return prt_ctl_start(arg, args, lock, given, why);
 }
 
 enum msp_err prt_ctl_unlock(void *arg, const json_t *args, json_t **data, struct msp_why *why)
 {
-	return set_lock(arg, args, false, data, why);
+	(void)data;
+	return prt_ctl_start(arg, args, unlock, given, why);
 }
 
 /* --- delegations -------------------------------------------------------------------------------------------------- */
@@ -213,7 +225,7 @@ static enum msp_err decide_import(struct order *o, struct prt_child *c, struct m
 {
 	if (c->registered.count > 0)
 		return msp_fail(&out->refusal.why, MSP_ESTATE, "it is there already: set its delegation");
-	return prt_desk_imported(c, o->wanted, now, out);
+	return prt_desk_added(c, o->wanted, &o->asker, now, out);
 }
 
 static enum msp_err decide_set(struct order *o, struct prt_child *c, struct msp_wall now, struct prt_outcome *out)
@@ -221,88 +233,109 @@ static enum msp_err decide_set(struct order *o, struct prt_child *c, struct msp_
 	return prt_desk_set(o->rules, c, o->wanted, o->force, &o->asker, now, out);
 }
 
-static enum msp_err with_records(struct prt_app *app, const json_t *args, struct order *o, json_t **data,
-				 struct msp_why *why)
+static enum msp_err with_records(struct prt_ctl_call *c, struct order *o)
 {
 	const struct prt_conf_parent *parent = NULL;
 	struct prt_delegation wanted;
-	struct msp_name child;
-	enum msp_err err = prt_ctl_child(app, args, &child, &parent, why);
+	enum msp_err err = prt_ctl_child(c, &parent);
 
 	if (err == MSP_OK)
-		err = prt_ctl_records(app, args, &parent->zone, &child, &wanted, why);
+		err = prt_ctl_records(c, &parent->zone, &wanted);
 	if (err != MSP_OK)
 		return err;
 	o->wanted = &wanted;
-	prt_ctl_asker(args, &o->asker);
-	err = answered(app, o, parent, &child, data, why);
+	err = give(c, o, parent);
 	prt_delegation_clear(&wanted);
 	return err;
 }
 
-enum msp_err prt_ctl_add(void *arg, const json_t *args, json_t **data, struct msp_why *why)
+static enum msp_err add(struct prt_ctl_call *c)
 {
 	struct order o = { .decide = decide_import, .may_make = true };
 
-	return with_records(arg, args, &o, data, why);
+	return with_records(c, &o);
 }
 
-enum msp_err prt_ctl_set(void *arg, const json_t *args, json_t **data, struct msp_why *why)
+static enum msp_err set(struct prt_ctl_call *c)
 {
 	struct order o = { .decide = decide_set };
-	enum msp_err err = read_how(args, &o.force, why);
+	enum msp_err err = read_how(c->args, &o.force, &c->why);
 
-	return err == MSP_OK ? with_records(arg, args, &o, data, why) : err;
+	return err == MSP_OK ? with_records(c, &o) : err;
 }
 
-enum msp_err prt_ctl_rollback(void *arg, const json_t *args, json_t **data, struct msp_why *why)
+static enum msp_err roll_back(struct prt_ctl_call *c)
 {
-	struct prt_app *app = arg;
 	struct order o = { .decide = decide_set };
 	const struct prt_conf_parent *parent;
 	struct prt_delegation before;
 	struct prt_audit a;
 	uint64_t seq = 0;
-	enum msp_err err = msp_arg_number(args, "seq", 0, INT64_MAX, &seq, why);
+	enum msp_err err = msp_arg_number(c->args, "seq", 0, INT64_MAX, &seq, &c->why);
 
 	if (err == MSP_OK)
-		err = read_how(args, &o.force, why);
+		err = read_how(c->args, &o.force, &c->why);
 	if (err == MSP_OK)
-		err = prt_ctl_audit_get(app, seq, &a, why);
+		err = prt_ctl_audit_get(c, seq, &a);
 	if (err != MSP_OK)
 		return err;
-	parent = prt_settings_parent(app->settings, &a.parent);
+	c->child = a.child;
+	parent = prt_settings_parent(c->settings, &a.parent);
 	if (parent == NULL || (a.verdict != PRT_VERDICT_ACCEPTED && a.verdict != PRT_VERDICT_IMPORTED))
-		err = msp_fail(why, MSP_ESTATE, "record %llu did not change a delegation", (unsigned long long)seq);
+		err = msp_fail(&c->why, MSP_ESTATE, "record %llu did not change a delegation", (unsigned long long)seq);
 	if (err == MSP_OK) {
 		prt_delegation_init(&before, &a.parent, &a.child);
 		err = prt_delegation_read(msp_buf_span(&a.before), &before);
 	}
 	if (err == MSP_OK) {
 		o.wanted = &before;
-		prt_ctl_asker(args, &o.asker);
-		err = answered(app, &o, parent, &a.child, data, why);
+		err = give(c, &o, parent);
 		prt_delegation_clear(&before);
 	}
 	prt_audit_fini(&a);
 	return err;
 }
 
+enum msp_err prt_ctl_add(void *arg, const json_t *args, json_t **data, struct msp_why *why)
+{
+	(void)data;
+	return prt_ctl_start(arg, args, add, given, why);
+}
+
+enum msp_err prt_ctl_set(void *arg, const json_t *args, json_t **data, struct msp_why *why)
+{
+	(void)data;
+	return prt_ctl_start(arg, args, set, given, why);
+}
+
+enum msp_err prt_ctl_rollback(void *arg, const json_t *args, json_t **data, struct msp_why *why)
+{
+	(void)data;
+	return prt_ctl_start(arg, args, roll_back, given, why);
+}
+
 /* --- looks -------------------------------------------------------------------------------------------------------- */
+
+static enum msp_err is_there(struct prt_ctl_call *c)
+{
+	const struct prt_conf_parent *parent;
+	struct prt_child child;
+	enum msp_err err = prt_ctl_peek(c, &child, &parent);
+
+	if (err == MSP_OK)
+		prt_child_fini(&child);
+	return err;
+}
+
+static enum msp_err scan(struct prt_app *app, struct prt_ctl_call *c)
+{
+	return prt_follow_scan(app, &c->child);
+}
 
 enum msp_err prt_ctl_scan(void *arg, const json_t *args, json_t **data, struct msp_why *why)
 {
-	struct prt_app *app = arg;
-	const struct prt_conf_parent *parent;
-	struct prt_child c;
-	enum msp_err err = prt_ctl_peek(app, args, &c, &parent, why);
-
 	(void)data;
-	if (err != MSP_OK)
-		return err;
-	err = prt_follow_scan(app, &c.name);
-	prt_child_fini(&c);
-	return err;
+	return prt_ctl_start(arg, args, is_there, scan, why);
 }
 
 enum msp_err prt_ctl_import(void *arg, const json_t *args, json_t **data, struct msp_why *why)
@@ -373,7 +406,7 @@ static void put_trial(struct msp_put *o, const struct prt_trial *t)
 {
 	static const char *const touch[] = { "ns", "ds", "glue", "key" };
 	static const char *const loss[] = { "a name server", "all name servers", "glue", "a DS", "the last DS" };
-	bool is_good = t->shape == MSP_OK;
+	bool is_good = t->shape == MSP_OK || t->ruling.decision == PRT_REFUSE; /* the first word against it counts */
 
 	msp_put_str(o, "decision", is_good ? decision_name(t->ruling.decision) : "refused");
 	msp_put_str(o, "rule", is_good ? t->ruling.rule : "shape");
@@ -384,13 +417,13 @@ static void put_trial(struct msp_put *o, const struct prt_trial *t)
 	if (t->ruling.not_before.s != 0)
 		msp_put_int(o, "not_before", t->ruling.not_before.s);
 	put_words(o, "touches", t->touch, touch, sizeof(touch) / sizeof(touch[0]));
+	put_words(o, "may_touch", t->may_touch, touch, sizeof(touch) / sizeof(touch[0]));
 	put_words(o, "loses", t->losses, loss, sizeof(loss) / sizeof(loss[0]));
 }
 
-enum msp_err prt_ctl_policy(void *arg, const json_t *args, json_t **data, struct msp_why *why)
+static enum msp_err try_policy(struct prt_ctl_call *call)
 {
-	struct prt_app *app = arg;
-	const char *what = msp_json_str(args, "what");
+	const char *what = msp_json_str(call->args, "what");
 	const struct prt_conf_parent *parent = NULL;
 	struct prt_delegation wanted;
 	struct prt_child c;
@@ -398,27 +431,33 @@ enum msp_err prt_ctl_policy(void *arg, const json_t *args, json_t **data, struct
 	struct msp_put o;
 	enum prt_source source = PRT_SRC_UPDATE;
 	enum msp_err err =
-		what != NULL && strcmp(what, "test") == 0 ? MSP_OK : msp_fail(why, MSP_EVALUE, "policy test");
+		what != NULL && strcmp(what, "test") == 0 ? MSP_OK : msp_fail(&call->why, MSP_EVALUE, "policy test");
 
 	if (err == MSP_OK)
-		err = read_source(args, &source, why);
+		err = read_source(call->args, &source, &call->why);
 	if (err == MSP_OK)
-		err = prt_ctl_peek(app, args, &c, &parent, why);
+		err = prt_ctl_peek(call, &c, &parent);
 	if (err != MSP_OK)
 		return err;
-	err = prt_ctl_records(app, args, &parent->zone, &c.name, &wanted, why);
+	err = prt_ctl_records(call, &parent->zone, &wanted);
 	if (err == MSP_OK) {
-		const struct prt_rules *rules = prt_settings_rules(app->settings, parent, &c.name);
+		const struct prt_rules *rules = prt_settings_rules(call->settings, parent, &c.name);
 
 		prt_desk_try(rules, &c, &wanted, source, msp_wall_now(), &trial);
 		o = msp_put_new(json_object());
-		msp_put_str(&o, "policy", prt_settings_policy_name(app->settings, parent, &c.name));
+		msp_put_str(&o, "policy", prt_settings_policy_name(call->settings, parent, &c.name));
 		put_trial(&o, &trial);
 		if (trial.ruling.decision != PRT_REFUSE && trial.shape == MSP_OK)
-			msp_put_bool(&o, "servers_are_checked", !rules->no_checks);
-		err = msp_put_end(&o, data);
+			msp_put_bool(&o, "servers_are_checked", trial.is_checked);
+		err = msp_put_end(&o, &call->data);
 		prt_delegation_clear(&wanted);
 	}
 	prt_child_fini(&c);
 	return err;
+}
+
+enum msp_err prt_ctl_policy(void *arg, const json_t *args, json_t **data, struct msp_why *why)
+{
+	(void)data;
+	return prt_ctl_start(arg, args, try_policy, NULL, why);
 }

@@ -11,7 +11,7 @@
 
 #include <string.h>
 
-#define LOOKED_AT_MAX 4000 /* children gone through for one answer, and nobody else is served: then with `after` */
+#define LOOKED_AT_MAX 4000 /* children gone through for one answer; no other command is served: then with `after` */
 #define TEXT_MAX      (64u << 10)
 
 /* --- pieces ------------------------------------------------------------------------------------------------------- */
@@ -72,6 +72,8 @@ static void put_key(struct msp_put *list, const struct prt_child *c, size_t i, b
 	msp_put_str(&one, "method", prt_method_name(k->method));
 	put_time(&one, "since", k->since);
 	put_time(&one, "used", k->used);
+	if (prt_key_is_idle(k, msp_wall_now()))
+		msp_put_int(&one, "unused_days", (int64_t)prt_key_unused_days(k, msp_wall_now()));
 	if (k->attempts > 0)
 		msp_put_int(&one, "attempts", k->attempts);
 	if (c->boot[i].rounds > 0)
@@ -133,16 +135,27 @@ static bool is_keyed(const struct prt_child *c)
 	return c->keys.count > 0;
 }
 
+/* A key of it is (PROTOCOL G.6). */
+static bool is_idle(const struct prt_child *c)
+{
+	struct msp_wall now = msp_wall_now();
+
+	for (size_t i = 0; i < c->keys.count; i++)
+		if (prt_key_is_idle(&c->keys.key[i], now))
+			return true;
+	return false;
+}
+
 static const struct {
 	const char *word;
 	bool (*is)(const struct prt_child *c);
 } states[] = { { "locked", is_locked },     { "gone", is_gone },   { "waiting", is_waiting },
-	       { "operator", is_proposed }, { "keyed", is_keyed }, { "unpublished", prt_child_is_unpublished } };
+	       { "operator", is_proposed }, { "keyed", is_keyed }, { "unpublished", prt_child_is_unpublished },
+	       { "idle", is_idle } };
 #define STATES (sizeof(states) / sizeof(states[0]))
 
 /* A walk over children that stops at enough rows, or after enough of them. */
 struct walk {
-	struct prt_app *app;
 	struct msp_put list;
 	bool (*passes)(const struct prt_child *c);
 	bool has_under, with_keys;
@@ -203,55 +216,61 @@ static enum msp_err visit(void *arg, const struct prt_child *c)
 	return w->list.err != MSP_OK ? w->list.err : w->rows >= w->limit ? MSP_ELIMIT : MSP_OK;
 }
 
-static enum msp_err walk(struct walk *w, const json_t *args, json_t **data, struct msp_why *why)
+static enum msp_err walk(struct prt_ctl_call *c, struct walk *w)
 {
 	const struct msp_name *from = NULL;
 	struct msp_put answer;
-	enum msp_err err = msp_arg_number(args, "limit", PRT_ROWS_MAX, PRT_ROWS_MAX, &w->limit, why);
+	enum msp_err err = msp_arg_number(c->args, "limit", PRT_ROWS_MAX, PRT_ROWS_MAX, &w->limit, &c->why);
 
-	if (err == MSP_OK && msp_json_str(args, "after") != NULL) {
-		err = msp_arg_name(args, "after", &w->after, why);
+	if (err == MSP_OK && msp_json_str(c->args, "after") != NULL) {
+		err = msp_arg_name(c->args, "after", &w->after, &c->why);
 		from = &w->after;
 	}
-	if (err == MSP_OK && msp_json_str(args, "under") != NULL) {
-		err = msp_arg_name(args, "under", &w->under, why);
+	if (err == MSP_OK && msp_json_str(c->args, "under") != NULL) {
+		err = msp_arg_name(c->args, "under", &w->under, &c->why);
 		w->has_under = true;
 		from = from != NULL ? from : &w->under;
 	}
 	if (err != MSP_OK)
 		return err;
 	w->list = msp_put_new(json_array());
-	err = prt_books_each(w->app->books, from, LOOKED_AT_MAX, visit, w);
+	err = prt_books_each(c->books, from, LOOKED_AT_MAX, visit, w);
 	answer = msp_put_new(json_object());
 	if (answer.err == MSP_OK && err != MSP_ELIMIT)
 		answer.err = err;
 	msp_put_part(&answer, "rows", &w->list);
 	if (!w->is_over && (err == MSP_ELIMIT || w->looked >= LOOKED_AT_MAX))
 		msp_put_name(&answer, "after", &w->last); /* there may be more */
-	return msp_put_end(&answer, data);
+	return msp_put_end(&answer, &c->data);
 }
 
-enum msp_err prt_ctl_children(void *arg, const json_t *args, json_t **data, struct msp_why *why)
+static enum msp_err children(struct prt_ctl_call *c)
 {
-	const char *state = msp_json_str(args, "state");
-	struct walk w = { .app = arg, .key_state = -1 };
+	const char *state = msp_json_str(c->args, "state");
+	struct walk w = { .key_state = -1 };
 
 	for (size_t i = 0; state != NULL && i < STATES; i++)
 		if (strcmp(states[i].word, state) == 0)
 			w.passes = states[i].is;
 	if (state != NULL && state[0] != '\0' && w.passes == NULL)
-		return msp_fail(why, MSP_EVALUE,
-				"state: locked, gone, waiting, operator, keyed, unpublished, not %.30s", state);
-	return walk(&w, args, data, why);
+		return msp_fail(&c->why, MSP_EVALUE,
+				"state: locked, gone, waiting, operator, keyed, unpublished, idle, not %.30s", state);
+	return walk(c, &w);
 }
 
-static enum msp_err keys_of(struct prt_app *app, const json_t *args, json_t **data, struct msp_why *why)
+enum msp_err prt_ctl_children(void *arg, const json_t *args, json_t **data, struct msp_why *why)
+{
+	(void)data;
+	return prt_ctl_start(arg, args, children, NULL, why);
+}
+
+static enum msp_err keys_of(struct prt_ctl_call *call)
 {
 	const struct prt_conf_parent *parent;
-	struct walk w = { .app = app, .key_state = -1, .with_keys = true };
+	struct walk w = { .key_state = -1, .with_keys = true };
 	struct msp_put answer;
 	struct prt_child c;
-	enum msp_err err = prt_ctl_peek(app, args, &c, &parent, why);
+	enum msp_err err = prt_ctl_peek(call, &c, &parent);
 
 	if (err != MSP_OK)
 		return err;
@@ -260,40 +279,46 @@ static enum msp_err keys_of(struct prt_app *app, const json_t *args, json_t **da
 	prt_child_fini(&c);
 	answer = msp_put_new(json_object());
 	msp_put_part(&answer, "rows", &w.list);
-	return msp_put_end(&answer, data);
+	return msp_put_end(&answer, &call->data);
 }
 
-enum msp_err prt_ctl_keys(void *arg, const json_t *args, json_t **data, struct msp_why *why)
+static enum msp_err keys(struct prt_ctl_call *c)
 {
-	const char *child = msp_json_str(args, "child"), *state = msp_json_str(args, "state");
-	struct walk w = { .app = arg, .with_keys = true, .key_state = -1 };
+	const char *child = msp_json_str(c->args, "child"), *state = msp_json_str(c->args, "state");
+	struct walk w = { .with_keys = true, .key_state = -1 };
 
 	if (child != NULL && child[0] != '\0')
-		return keys_of(arg, args, data, why);
+		return keys_of(c);
 	for (int s = 0; state != NULL && s < PRT_KEY__N; s++)
 		if (strcasecmp(prt_key_state_name((enum prt_key_state)s), state) == 0)
 			w.key_state = s;
 	if (state != NULL && state[0] != '\0' && w.key_state < 0)
-		return msp_fail(why, MSP_EVALUE, "state: known, manual, trusted, failed, distrusted, not %.30s", state);
-	return walk(&w, args, data, why);
+		return msp_fail(&c->why, MSP_EVALUE, "state: known, manual, trusted, failed, distrusted, not %.30s",
+				state);
+	return walk(c, &w);
 }
 
-enum msp_err prt_ctl_show(void *arg, const json_t *args, json_t **data, struct msp_why *why)
+enum msp_err prt_ctl_keys(void *arg, const json_t *args, json_t **data, struct msp_why *why)
 {
-	struct prt_app *app = arg;
+	(void)data;
+	return prt_ctl_start(arg, args, keys, NULL, why);
+}
+
+static enum msp_err show(struct prt_ctl_call *call)
+{
 	const struct prt_conf_parent *parent = NULL;
-	struct msp_put o, keys, scan;
+	struct msp_put o, of_keys, scan;
 	struct prt_child c;
-	enum msp_err err = prt_ctl_peek(app, args, &c, &parent, why);
+	enum msp_err err = prt_ctl_peek(call, &c, &parent);
 
 	if (err != MSP_OK)
 		return err;
 	o = msp_put_new(json_object());
-	keys = msp_put_new(json_array());
+	of_keys = msp_put_new(json_array());
 	scan = msp_put_new(json_object());
 	msp_put_name(&o, "child", &c.name);
 	msp_put_name(&o, "parent", &parent->zone);
-	msp_put_str(&o, "policy", prt_settings_policy_name(app->settings, parent, &c.name));
+	msp_put_str(&o, "policy", prt_settings_policy_name(call->settings, parent, &c.name));
 	msp_put_bool(&o, "locked", is_locked(&c));
 	put_text(&o, "lock_why", c.lock_why);
 	msp_put_bool(&o, "gone", is_gone(&c));
@@ -302,8 +327,8 @@ enum msp_err prt_ctl_show(void *arg, const json_t *args, json_t **data, struct m
 	if (prt_child_is_unpublished(&c))
 		put_delegation(&o, "delegation_published", &c.published);
 	for (size_t i = 0; i < c.keys.count; i++)
-		put_key(&keys, &c, i, false);
-	msp_put_part(&o, "keys", &keys);
+		put_key(&of_keys, &c, i, false);
+	msp_put_part(&o, "keys", &of_keys);
 	put_pending(&o, &c);
 	put_time(&scan, "last", c.scan.last);
 	put_time(&scan, "next", c.scan.next);
@@ -316,7 +341,13 @@ enum msp_err prt_ctl_show(void *arg, const json_t *args, json_t **data, struct m
 	msp_put_int(&o, "changes_today", (int64_t)c.change_count);
 	msp_put_int(&o, "audit_seq", (int64_t)c.last_seq);
 	prt_child_fini(&c);
-	return msp_put_end(&o, data);
+	return msp_put_end(&o, &call->data);
+}
+
+enum msp_err prt_ctl_show(void *arg, const json_t *args, json_t **data, struct msp_why *why)
+{
+	(void)data;
+	return prt_ctl_start(arg, args, show, NULL, why);
 }
 
 /* --- parents, backends, records ----------------------------------------------------------------------------------- */
@@ -356,7 +387,7 @@ enum msp_err prt_ctl_parents(void *arg, const json_t *args, json_t **data, struc
 enum msp_err prt_ctl_backends(void *arg, const json_t *args, json_t **data, struct msp_why *why)
 {
 	struct prt_app *app = arg;
-	uint64_t last = prt_books_last_seq(app->books);
+	uint64_t last = prt_books_stats(app->books).last_seq;
 	struct msp_put list = msp_put_new(json_array());
 
 	(void)args;
@@ -384,7 +415,8 @@ enum msp_err prt_ctl_backends(void *arg, const json_t *args, json_t **data, stru
 	return msp_put_end(&list, data);
 }
 
-static void put_records(const struct prt_app *app, struct msp_put *list, const struct prt_records *r)
+static void put_records(const struct prt_app *app, const struct prt_conf_parent *parent, struct msp_put *list,
+			const struct prt_records *r)
 {
 	struct msp_buf text;
 
@@ -401,6 +433,8 @@ static void put_records(const struct prt_app *app, struct msp_put *list, const s
 			msp_buf_reset(&text);
 			msp_rr_print(&text, &app->conf->numbers, &rr);
 			msp_put_str(&one, "record", msp_buf_text(&text));
+			if (!prt_publisher_reaches(parent, &rr.owner))
+				msp_put_bool(&one, "left_out", true);
 			msp_put_part(list, NULL, &one);
 		}
 	}
@@ -425,7 +459,7 @@ enum msp_err prt_ctl_published(void *arg, const json_t *args, json_t **data, str
 		list.err = prt_publisher_records(app, p, &r);
 		if (list.err != MSP_OK)
 			break;
-		put_records(app, &list, &r);
+		put_records(app, p, &list, &r);
 		prt_records_fini(&r);
 	}
 	return msp_put_end(&list, data);

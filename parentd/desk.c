@@ -118,6 +118,7 @@ enum msp_err prt_desk_checked(const struct prt_rules *r, struct prt_child *c, co
 	struct prt_pending *p = &c->pending;
 	struct prt_asker by = prt_desk_asker(p);
 	struct prt_findings f = { .count = 0 };
+	struct prt_desk_words words = { .len = 0 };
 	struct prt_ruling ruling;
 	enum msp_ede_own ede;
 	char why[512];
@@ -142,7 +143,8 @@ enum msp_err prt_desk_checked(const struct prt_rules *r, struct prt_child *c, co
 	err = judge_again(&k, &ruling);
 	if (err != MSP_OK || p->wait != PRT_WAIT_CHECKS)
 		return err;
-	return prt_desk_accept(&k, &p->wanted, &by, ruling.rule, "works at all servers");
+	prt_desk_say_evidence(&words, &f, e);
+	return prt_desk_accept(&k, &p->wanted, &by, ruling.rule, words.text);
 }
 
 /* --- time passes ----------------------------------------------------------------------------------------------------
@@ -199,7 +201,7 @@ static enum msp_err tick_pending(const struct prt_desk *k)
 static enum msp_err tick_ttl(const struct prt_desk *k)
 {
 	struct prt_child *c = k->c;
-	const struct prt_asker by = prt_desk_nobody(PRT_SRC_OPERATOR, "parentd");
+	const struct prt_asker by = prt_desk_nobody(PRT_SRC_NONE, "parentd");
 	struct prt_delegation before;
 	enum msp_err err;
 
@@ -282,11 +284,11 @@ static enum msp_err leave(const struct prt_desk *k, const struct prt_asker *by)
 	return err;
 }
 
-enum msp_err prt_desk_imported(struct prt_child *c, const struct prt_delegation *d, struct msp_wall now,
-			       struct prt_outcome *out)
+/* by: who says that the parent has it. */
+static enum msp_err import(const struct prt_desk *k, const struct prt_delegation *d, const struct prt_asker *by,
+			   const char *rule, const char *why)
 {
-	const struct prt_desk k = { NULL, c, now, out };
-	const struct prt_asker by = prt_desk_nobody(PRT_SRC_OPERATOR, "parent zone");
+	struct prt_child *c = k->c;
 	bool is_gone = d->count == 0, was_gone = (c->flags & PRT_CHILD_GONE) != 0;
 	bool stands = prt_child_is_unpublished(c) && !is_gone && !was_gone;
 	enum msp_err err = MSP_OK;
@@ -294,15 +296,14 @@ enum msp_err prt_desk_imported(struct prt_child *c, const struct prt_delegation 
 	if (prt_delegation_equal(d, &c->published) && (is_gone == was_gone || (is_gone && c->registered.count == 0)))
 		return MSP_OK;
 	if (!stands && !prt_delegation_equal(d, &c->registered)) {
-		err = prt_desk_entry(&k, PRT_VERDICT_IMPORTED, &by, "import",
-				     "the parent zone shows another delegation", &c->registered, d);
+		err = prt_desk_entry(k, PRT_VERDICT_IMPORTED, by, rule, why, &c->registered, d);
 		if (err == MSP_OK && !is_gone) /* it was meant for another delegation */
-			err = prt_desk_drop(&k, NULL, "import", "the parent zone was changed by others", true);
+			err = prt_desk_drop(k, NULL, "import", "the parent zone was changed by others", true);
 		if (err == MSP_OK)
 			err = replace(&c->registered, d);
 	}
 	if (err == MSP_OK && is_gone && !was_gone)
-		err = leave(&k, &by);
+		err = leave(k, by);
 	if (err == MSP_OK)
 		err = replace(&c->published, d);
 	if (err != MSP_OK)
@@ -310,16 +311,41 @@ enum msp_err prt_desk_imported(struct prt_child *c, const struct prt_delegation 
 	if (!is_gone)
 		c->flags &= ~PRT_CHILD_GONE;
 	if (prt_child_is_unpublished(c))
-		out->need |= PRT_NEED_PUBLISH;
-	out->is_changed = true;
+		k->out->need |= PRT_NEED_PUBLISH;
+	k->out->is_changed = true;
 	return MSP_OK;
 }
 
-enum msp_err prt_desk_published(struct prt_child *c, const struct prt_delegation *d, struct msp_wall now,
-				struct prt_outcome *out)
+enum msp_err prt_desk_imported(struct prt_child *c, const struct prt_delegation *d, struct msp_wall now,
+			       struct prt_outcome *out)
 {
 	const struct prt_desk k = { NULL, c, now, out };
-	const struct prt_asker by = prt_desk_nobody(PRT_SRC_OPERATOR, "backend");
+	const struct prt_asker by = prt_desk_nobody(PRT_SRC_NONE, "parent zone");
+
+	return import(&k, d, &by, "import", "the parent zone shows another delegation");
+}
+
+enum msp_err prt_desk_added(struct prt_child *c, const struct prt_delegation *d, const struct prt_asker *asker,
+			    struct msp_wall now, struct prt_outcome *out)
+{
+	const struct prt_desk k = { NULL, c, now, out };
+
+	return import(&k, d, asker, "add", "an operator says that the parent has it");
+}
+
+static struct prt_asker backend_asker(const char *name)
+{
+	char who[PRT_TEXT_MAX];
+
+	(void)snprintf(who, sizeof(who), "backend%s%.80s", name[0] != '\0' ? " " : "", name);
+	return prt_desk_nobody(PRT_SRC_NONE, who);
+}
+
+enum msp_err prt_desk_published_by(struct prt_child *c, const char *backend, const struct prt_delegation *d,
+				   struct msp_wall now, struct prt_outcome *out)
+{
+	const struct prt_desk k = { NULL, c, now, out };
+	const struct prt_asker by = backend_asker(backend);
 	enum msp_err err;
 
 	if (prt_delegation_equal(d, &c->published))
@@ -335,11 +361,20 @@ enum msp_err prt_desk_published(struct prt_child *c, const struct prt_delegation
 	return MSP_OK;
 }
 
+enum msp_err prt_desk_is_register(struct prt_child *c, struct prt_outcome *out)
+{
+	if ((out->need & PRT_NEED_PUBLISH) == 0)
+		return MSP_OK;
+	out->need &= ~(unsigned)PRT_NEED_PUBLISH;
+	return replace(&c->published, &c->registered);
+}
+
 /* What the backend never takes is not registered: the books show what the parent has. */
-enum msp_err prt_desk_publish_failed(struct prt_child *c, const char *why, struct msp_wall now, struct prt_outcome *out)
+enum msp_err prt_desk_refused_by(struct prt_child *c, const char *backend, const char *why, struct msp_wall now,
+				 struct prt_outcome *out)
 {
 	const struct prt_desk k = { NULL, c, now, out };
-	const struct prt_asker by = prt_desk_nobody(PRT_SRC_OPERATOR, "backend");
+	const struct prt_asker by = backend_asker(backend);
 	char text[2 * PRT_TEXT_MAX];
 	enum msp_err err;
 

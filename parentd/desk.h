@@ -117,11 +117,29 @@ MSP_CHECKED enum msp_err prt_desk_tick(const struct prt_rules *r, struct prt_chi
  * delegation is gone: then the child's keys are not trusted any more either, it may come back with another owner. */
 MSP_CHECKED enum msp_err prt_desk_imported(struct prt_child *c, const struct prt_delegation *d, struct msp_wall now,
 					   struct prt_outcome *out);
-/** The backend has made `d` true, or refused it for good (why). */
-MSP_CHECKED enum msp_err prt_desk_published(struct prt_child *c, const struct prt_delegation *d, struct msp_wall now,
-					    struct prt_outcome *out);
-MSP_CHECKED enum msp_err prt_desk_publish_failed(struct prt_child *c, const char *why, struct msp_wall now,
-						 struct prt_outcome *out);
+/** An operator says that the parent has this delegation, of a child that had none: nothing is asked of a backend. */
+MSP_CHECKED enum msp_err prt_desk_added(struct prt_child *c, const struct prt_delegation *d,
+					const struct prt_asker *asker, struct msp_wall now, struct prt_outcome *out);
+/** The backend of this name ("": it has none) has made `d` true, or refused it for good (why). */
+MSP_CHECKED enum msp_err prt_desk_published_by(struct prt_child *c, const char *backend, const struct prt_delegation *d,
+					       struct msp_wall now, struct prt_outcome *out);
+MSP_CHECKED enum msp_err prt_desk_refused_by(struct prt_child *c, const char *backend, const char *why,
+					     struct msp_wall now, struct prt_outcome *out);
+MSP_CHECKED static inline enum msp_err prt_desk_published(struct prt_child *c, const struct prt_delegation *d,
+							  struct msp_wall now, struct prt_outcome *out)
+{
+	return prt_desk_published_by(c, "", d, now, out);
+}
+MSP_CHECKED static inline enum msp_err prt_desk_publish_failed(struct prt_child *c, const char *why,
+							       struct msp_wall now, struct prt_outcome *out)
+{
+	return prt_desk_refused_by(c, "", why, now, out);
+}
+/**
+ * These books alone are the parent: with no backend, and no zone that is read, what is accepted is what the parent has.
+ * NEED_PUBLISH is taken back, and the entry of the acceptance stands for that of the publication.
+ */
+MSP_CHECKED enum msp_err prt_desk_is_register(struct prt_child *c, struct prt_outcome *out);
 
 /* Operators. `asker.who` is "operator NAME". MSP_ENOTFOUND, MSP_ESTATE with the reason in out->refusal.why. */
 enum prt_key_verb { PRT_KEY_APPROVE, PRT_KEY_REJECT, PRT_KEY_FORGET };
@@ -142,12 +160,15 @@ MSP_CHECKED enum msp_err prt_desk_set(const struct prt_rules *r, struct prt_chil
 				      const struct prt_delegation *wanted, bool force, const struct prt_asker *asker,
 				      struct msp_wall now, struct prt_outcome *out);
 
-/** What would happen to this change, step by step: for `msctl parent policy test`. Changes nothing. */
+/** What would happen if this change were asked for now in that way: for `msctl parent policy test`. Changes nothing. An
+ * UPDATE that would have to wait is refused, a look comes back; what the servers show is not known here. */
 struct prt_trial {
 	struct prt_ruling ruling;
 	enum msp_err shape; /* of prt_delegation_check */
 	struct msp_why shape_why;
 	unsigned touch, losses;
+	unsigned may_touch; /* what this source could change here, PRT_TOUCH_ bits */
+	bool is_checked;    /* the servers are looked at before it is done */
 };
 void prt_desk_try(const struct prt_rules *r, const struct prt_child *c, const struct prt_delegation *wanted,
 		  enum prt_source source, struct msp_wall now, struct prt_trial *out);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "desk_priv.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -116,7 +117,30 @@ struct prt_asker prt_desk_asker(const struct prt_pending *p)
 	struct prt_asker a = prt_desk_nobody(p->source, p->who);
 
 	a.key_tag = p->key_tag;
+	a.peer = p->peer;
+	a.is_tcp = p->is_tcp;
+	memcpy(a.message, p->message, sizeof(a.message));
 	return a;
+}
+
+struct prt_asker prt_desk_about(const struct prt_asker *by, const struct prt_pending *p)
+{
+	static const uint8_t none[PRT_HASH_LEN];
+	struct prt_asker a = *by;
+
+	if (memcmp(a.message, none, sizeof(none)) == 0)
+		memcpy(a.message, p->message, sizeof(a.message));
+	return a;
+}
+
+void prt_desk_on_word_of(struct prt_pending *p, const struct prt_asker *by)
+{
+	p->source = by->source;
+	p->key_tag = by->key_tag;
+	p->peer = by->peer;
+	p->is_tcp = by->is_tcp;
+	memcpy(p->message, by->message, sizeof(p->message));
+	prt_desk_text(p->who, sizeof(p->who), by->who);
 }
 
 enum msp_err prt_desk_entry(const struct prt_desk *k, enum prt_verdict verdict, const struct prt_asker *by,
@@ -178,6 +202,39 @@ enum msp_ede_own prt_desk_findings(const struct prt_findings *f, char *out, size
 	return ede;
 }
 
+void prt_desk_say(struct prt_desk_words *w, const char *text, ...)
+{
+	va_list ap;
+
+	va_start(ap, text);
+	if (w->len < sizeof(w->text))
+		w->len += (size_t)vsnprintf(w->text + w->len, sizeof(w->text) - w->len, text, ap);
+	va_end(ap);
+}
+
+/* The numbers first, the addresses last: what does not fit is the least. */
+void prt_desk_say_evidence(struct prt_desk_words *w, const struct prt_findings *f, const struct prt_evidence *e)
+{
+	const struct prt_server *before = NULL;
+
+	prt_desk_say(w, "%zu of %zu addresses answer", f->answered, f->asked);
+	for (size_t i = 0; i < f->proofs; i++)
+		prt_desk_say(w, "%s%u/%u", i == 0 ? "; DNSKEY validates by DS " : ", ", f->proof[i].tag,
+			     f->proof[i].algorithm);
+	if (f->proofs == 0)
+		prt_desk_say(w, "; without DS");
+	for (size_t i = 0; i < f->count && i < PRT_FINDINGS_MAX; i++) /* what has not stood in the way */
+		prt_desk_say(w, "; but %s", f->item[i].why.text);
+	for (size_t i = 0; i < e->count; before = &e->server[i++]) {
+		const struct prt_server *s = &e->server[i];
+
+		if (before == NULL || !msp_name_equal(&before->host, &s->host))
+			prt_desk_say(w, "; %s", MSP_NAME(&s->host));
+		if (s->addr.family != MSP_FAMILY_NONE)
+			prt_desk_say(w, " %s", MSP_ADDR(&s->addr));
+	}
+}
+
 /* --- the first gate -------------------------------------------------------------------------------------------------
  */
 
@@ -196,6 +253,15 @@ void prt_desk_judge(const struct prt_rules *r, const struct prt_child *c, const 
 	if (c->change_count > 0)
 		q.last = c->changes[c->change_count - 1];
 	prt_policy_change(&r->policy, &q, now, out);
+}
+
+bool prt_desk_is_confirmed(const struct prt_rules *r, const struct prt_child *c, const struct prt_delegation *wanted,
+			   struct msp_wall now)
+{
+	const struct prt_pending *p = &c->pending;
+
+	return p->wait == PRT_WAIT_CONFIRM && prt_delegation_equal(wanted, &p->wanted) &&
+	       now.s - p->since.s >= (int64_t)r->confirm_s;
 }
 
 static struct msp_rrset *ds_of(const struct prt_delegation *d)
@@ -247,6 +313,7 @@ static unsigned rank(enum prt_source s)
 		return 1;
 	case PRT_SRC_CSYNC:
 	case PRT_SRC__N:
+	case PRT_SRC_NONE:
 		break;
 	}
 	return 0;
@@ -280,8 +347,9 @@ enum msp_err prt_desk_drop(const struct prt_desk *k, const struct prt_asker *by,
 
 	if (c->pending.wait == PRT_WAIT_NONE)
 		return MSP_OK;
-	err = prt_desk_entry(k, PRT_VERDICT_DROPPED, by != NULL ? by : &was, rule, why, &c->registered,
-			     &c->pending.wanted);
+	if (by != NULL)
+		was = prt_desk_about(by, &c->pending);
+	err = prt_desk_entry(k, PRT_VERDICT_DROPPED, &was, rule, why, &c->registered, &c->pending.wanted);
 	if (err != MSP_OK)
 		return err;
 	if (tell && rank(c->pending.source) == 2)
@@ -332,13 +400,11 @@ enum msp_err prt_desk_wait(const struct prt_desk *k, enum prt_wait wait, struct 
 		forget_displaced(k, by);
 	clear_pending(c);
 	c->pending.wait = wait;
-	c->pending.source = by->source;
 	c->pending.wanted = *wanted;
 	wanted->count = 0; /* taken over */
 	c->pending.since = k->now;
 	c->pending.next = next;
-	c->pending.key_tag = by->key_tag;
-	prt_desk_text(c->pending.who, sizeof(c->pending.who), by->who);
+	prt_desk_on_word_of(&c->pending, by);
 	prt_desk_text(c->pending.why, sizeof(c->pending.why), why);
 	if (wait == PRT_WAIT_CHECKS)
 		k->out->need |= PRT_NEED_CHECK;

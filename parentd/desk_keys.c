@@ -168,13 +168,32 @@ static bool promote(const struct prt_desk *k, struct prt_key *key, enum prt_meth
 			     method, k->now);
 }
 
+/* What has shown that the key is the child's. */
+static void say_shown(const struct prt_boot *b, const struct prt_boot_seen *seen, struct msp_wall now,
+		      struct msp_why *why)
+{
+	size_t spoke = 0;
+
+	for (size_t i = 0; i < seen->signals; i++)
+		spoke += !seen->signal[i].is_zone_unsigned;
+	if (b->method == PRT_METHOD_APEX)
+		(void)snprintf(why->text, sizeof(why->text), "shown at-apex: KEY at the apex, secure");
+	else if (b->method == PRT_METHOD_NS)
+		(void)snprintf(why->text, sizeof(why->text),
+			       "shown at-ns: KEY at %zu signal names, secure, and at the apex", spoke);
+	else
+		(void)snprintf(why->text, sizeof(why->text),
+			       "shown unsigned: KEY at the apex, %zu looks in the last of %u rounds in %lld s",
+			       seen->plains, b->rounds, (long long)(now.s - b->first.s));
+}
+
 enum msp_err prt_desk_looked(const struct prt_rules *r, struct prt_child *c, struct msp_span key,
 			     const struct prt_boot_seen *seen, struct msp_wall now, struct prt_outcome *out)
 {
 	const struct prt_desk k = { r, c, now, out };
 	const struct prt_boot_rules rules = boot_rules(r);
 	const struct prt_boot_child child = boot_child(c);
-	struct prt_asker by = prt_desk_nobody(PRT_SRC_UPDATE, "bootstrap");
+	struct prt_asker by = prt_desk_nobody(PRT_SRC_NONE, "bootstrap");
 	struct prt_key *found = prt_keyset_find(&c->keys, key);
 	struct prt_ruling ruling = { .rule = "G.6: bootstrap" };
 	struct msp_why why = { "" };
@@ -200,6 +219,7 @@ enum msp_err prt_desk_looked(const struct prt_rules *r, struct prt_child *c, str
 	case PRT_BOOT_AGAIN:
 		break;
 	case PRT_BOOT_VALIDATED:
+		say_shown(b, seen, now, &why);
 		(void)promote(&k, found, b->method, &ruling);
 		break;
 	case PRT_BOOT_MISSED:
@@ -214,7 +234,7 @@ enum msp_err prt_desk_looked(const struct prt_rules *r, struct prt_child *c, str
 
 enum msp_err prt_desk_sweep_keys(const struct prt_desk *k)
 {
-	const struct prt_asker by = prt_desk_nobody(PRT_SRC_OPERATOR, "parentd");
+	const struct prt_asker by = prt_desk_nobody(PRT_SRC_NONE, "parentd");
 	struct prt_keyset before;
 
 	if (prt_keyset_count(&k->c->keys, PRT_KEY_FAILED) == 0)

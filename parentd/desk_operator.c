@@ -92,21 +92,20 @@ enum msp_err prt_pending_print(const struct prt_child *c, uint8_t print[PRT_HASH
 static enum msp_err approve(const struct prt_desk *k, bool force, const struct prt_asker *asker)
 {
 	struct prt_pending *p = &k->c->pending;
+	const struct prt_asker by = prt_desk_about(asker, p);
 	struct msp_why why = { "" };
 	enum msp_err err;
 
 	if (force)
-		return prt_desk_accept(k, &p->wanted, asker, "approved, whatever the servers show", p->who);
+		return prt_desk_accept(k, &p->wanted, &by, "approved, whatever the servers show", p->who);
 	if (p->wait == PRT_WAIT_CHECKS)
 		return impossible(k->out, MSP_ESTATE, "its servers are being looked at");
 	if (prt_delegation_check(&p->wanted, &k->r->check.shape, &why) != MSP_OK)
 		return impossible(k->out, MSP_ESTATE, "%s", why.text);
-	err = prt_desk_entry(k, PRT_VERDICT_WAITS, asker, "approved", p->who, &k->c->registered, &p->wanted);
+	err = prt_desk_entry(k, PRT_VERDICT_WAITS, &by, "approved", p->who, &k->c->registered, &p->wanted);
 	if (err != MSP_OK)
 		return err;
-	p->source = PRT_SRC_OPERATOR; /* on this word now */
-	p->key_tag = 0;
-	prt_desk_text(p->who, sizeof(p->who), asker->who);
+	prt_desk_on_word_of(p, &by);
 	return prt_desk_go_on(k);
 }
 
@@ -168,12 +167,116 @@ enum msp_err prt_desk_set(const struct prt_rules *r, struct prt_child *c, const 
 	return err;
 }
 
+/* --- what would happen ---------------------------------------------------------------------------------------------
+ */
+
+static bool is_scan(enum prt_source s)
+{
+	return s == PRT_SRC_CDS || s == PRT_SRC_DSBOOT || s == PRT_SRC_CSYNC;
+}
+
+/* Why nobody can ask for this in that way at all; NULL: somebody can. */
+static const char *cannot_be_said(const struct prt_rules *r, const struct prt_child *c, unsigned touch,
+				  enum prt_source source)
+{
+	bool is_secure = prt_delegation_ds(&c->registered) != NULL;
+
+	if (!prt_desk_is_delegated(c))
+		return "the child is not delegated";
+	if ((touch & ~prt_source_may_touch(source)) != 0)
+		return source == PRT_SRC_CSYNC ? "CSYNC is about NS and glue alone" : "CDS is about DS alone";
+	if (source == PRT_SRC_CDS && !is_secure)
+		return "a child without DS asks for the first one: dsboot";
+	if (source == PRT_SRC_DSBOOT && is_secure)
+		return "there are DS already: cds";
+	if (source == PRT_SRC_DSBOOT && r->dsboot == PRT_DSBOOT_NONE)
+		return "the first DS is not taken from CDS here";
+	if (source == PRT_SRC_CSYNC && !is_secure)
+		return "CSYNC is followed in secure children alone";
+	return NULL;
+}
+
+/* What waits on a stronger word is not displaced: an UPDATE is refused, a look comes again. */
+static void give_way(const struct prt_child *c, enum prt_source source, struct prt_ruling *ruling)
+{
+	if (prt_desk_may_displace(c, source))
+		return;
+	*ruling = (struct prt_ruling){ .decision = is_scan(source) ? PRT_LATER : PRT_REFUSE,
+				       .rule = "one change at a time" };
+	(void)prt_refuse_std(&ruling->refusal, MSP_EDE_BLOCKED, ruling->rule, "another change waits");
+}
+
+/* A sender cannot wait: what a look would come back for it has to send again. */
+static void answer(const struct prt_rules *r, struct prt_ruling *ruling)
+{
+	if (ruling->decision == PRT_CONFIRM)
+		(void)prt_refuse_std(&ruling->refusal, MSP_EDE_NOT_READY, ruling->rule,
+				     "deletion of all DS: asked again after %u s it is confirmed",
+				     (unsigned)r->confirm_s);
+	if (ruling->decision == PRT_CONFIRM || ruling->decision == PRT_LATER)
+		ruling->decision = PRT_REFUSE;
+}
+
+/* TTLs are those that it would have: a look brings none, and that of DS is the parent's matter. */
+static void settle_ttls(const struct prt_rules *r, const struct prt_child *c, enum prt_source source,
+			struct prt_delegation *d)
+{
+	for (size_t i = 0; is_scan(source) && i < d->count; i++) {
+		const struct msp_rrset *before = prt_delegation_get(&c->registered, &d->set[i]->owner, d->set[i]->type);
+
+		if (before != NULL)
+			d->set[i]->ttl = before->ttl;
+	}
+	prt_desk_settle_ttl(r, c, d);
+}
+
+static void try_settled(const struct prt_rules *r, const struct prt_child *c, const struct prt_delegation *wanted,
+			enum prt_source source, struct msp_wall now, struct prt_trial *out)
+{
+	bool is_open = source == PRT_SRC_OPERATOR || (r->policy.sources & 1u << source) != 0;
+	struct prt_ruling *ruling = &out->ruling;
+	const char *why;
+
+	out->touch = prt_touches(&c->registered, wanted);
+	out->losses = prt_delegation_losses(&c->registered, wanted);
+	out->may_touch = prt_source_may_touch(source);
+	if (source != PRT_SRC_OPERATOR)
+		out->may_touch &= is_open ? r->policy.touch : 0;
+	out->shape = prt_delegation_check(wanted, &r->check.shape, &out->shape_why);
+	out->is_checked = is_scan(source) || !r->no_checks;
+	why = cannot_be_said(r, c, out->touch, source);
+	if (why != NULL) {
+		ruling->decision = PRT_REFUSE;
+		ruling->rule = "cannot be asked for";
+		(void)prt_refuse_std(&ruling->refusal, MSP_EDE_PROHIBITED, ruling->rule, "%s", why);
+		return;
+	}
+	prt_desk_judge(r, c, wanted, source, prt_desk_is_confirmed(r, c, wanted, now), now, ruling);
+	if (ruling->decision == PRT_REFUSE || out->touch == 0)
+		return;
+	give_way(c, source, ruling);
+	if (source == PRT_SRC_DSBOOT && r->dsboot == PRT_DSBOOT_DELAY &&
+	    (ruling->decision == PRT_ALLOW || ruling->decision == PRT_PROPOSE)) {
+		ruling->decision = PRT_CONFIRM;
+		ruling->rule = PRT_RULE_DELAY;
+	}
+	if (out->shape == MSP_OK && (source == PRT_SRC_UPDATE || source == PRT_SRC_TSIG))
+		answer(r, ruling);
+}
+
 void prt_desk_try(const struct prt_rules *r, const struct prt_child *c, const struct prt_delegation *wanted,
 		  enum prt_source source, struct msp_wall now, struct prt_trial *out)
 {
-	memset(out, 0, sizeof(*out));
-	out->touch = prt_touches(&c->registered, wanted);
-	out->losses = prt_delegation_losses(&c->registered, wanted);
-	prt_desk_judge(r, c, wanted, source, false, now, &out->ruling);
-	out->shape = prt_delegation_check(wanted, &r->check.shape, &out->shape_why);
+	struct prt_delegation copy;
+
+	memset(out, 0, sizeof(*out)); /* refused */
+	out->ruling.rule = "none";
+	out->shape = prt_delegation_dup(wanted, &copy);
+	if (out->shape != MSP_OK) {
+		(void)msp_fail(&out->ruling.refusal.why, out->shape, "%s", msp_err_text(out->shape));
+		return;
+	}
+	settle_ttls(r, c, source, &copy);
+	try_settled(r, c, &copy, source, now, out);
+	prt_delegation_clear(&copy);
 }

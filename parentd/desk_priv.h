@@ -31,14 +31,22 @@ bool prt_desk_is_delegated(const struct prt_child *c);
 MSP_CHECKED enum msp_err prt_desk_entry(const struct prt_desk *k, enum prt_verdict verdict, const struct prt_asker *by,
 					const char *rule, const char *why, const struct prt_delegation *before,
 					const struct prt_delegation *after);
-/** Who asked for what waits; source, who and key tag are all that is kept of it. */
+/** Who asked for what waits. */
 struct prt_asker prt_desk_asker(const struct prt_pending *p);
+/** One who has no message of his own speaks about the one that asked for what waits. */
+struct prt_asker prt_desk_about(const struct prt_asker *by, const struct prt_pending *p);
+/** It waits on this word now. */
+void prt_desk_on_word_of(struct prt_pending *p, const struct prt_asker *by);
 /** One who is not a person: "cds". */
 struct prt_asker prt_desk_nobody(enum prt_source source, const char *who);
 
 /** The first gate: may `registered` become `wanted` on this word, now? */
 void prt_desk_judge(const struct prt_rules *r, const struct prt_child *c, const struct prt_delegation *wanted,
 		    enum prt_source source, bool is_confirmed, struct msp_wall now, struct prt_ruling *out);
+/** It was asked for before, by an UPDATE or by CDS, long enough ago, and still is (policy: confirm-delete). */
+bool prt_desk_is_confirmed(const struct prt_rules *r, const struct prt_child *c, const struct prt_delegation *wanted,
+			   struct msp_wall now);
+#define PRT_RULE_DELAY "RFC 8078 3.3: accept after delay"
 /** The TTL of DS is the parent's matter where it has one to say: a change begins with the short one (G.4 check 8). */
 void prt_desk_settle_ttl(const struct prt_rules *r, const struct prt_child *c, struct prt_delegation *wanted);
 /** The times of changes that count, and one more. */
@@ -64,6 +72,15 @@ bool prt_desk_is_base(const struct prt_pending *p);
 MSP_CHECKED enum msp_err prt_desk_go_on(const struct prt_desk *k);
 /** The fatal ones, "; " between them, cut to fit; the first of them says with which code. */
 enum msp_ede_own prt_desk_findings(const struct prt_findings *f, char *out, size_t size);
+/** What an audit record says, cut to fit. */
+struct prt_desk_words {
+	char text[512];
+	size_t len; /* more than there is room for: it was cut */
+};
+MSP_PRINTF(2, 3)
+void prt_desk_say(struct prt_desk_words *w, const char *text, ...);
+/** What speaks for a change that is accepted: how many answer, by which DS, who was asked. */
+void prt_desk_say_evidence(struct prt_desk_words *w, const struct prt_findings *f, const struct prt_evidence *e);
 /** Tell the child at its next UPDATE. */
 void prt_desk_note(struct prt_child *c, const char *text);
 /** Cut to fit. */

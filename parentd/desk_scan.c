@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #define HOUR_S       3600
 #define BETWEEN_S    60 /* G.3: one look in a minute ... */
@@ -38,6 +39,8 @@ bool prt_desk_may_scan(struct prt_child *c, struct msp_wall now)
 struct look {
 	const struct prt_desk *k;
 	const struct prt_evidence *e;
+	const struct prt_findings *found; /* about what is asked for now */
+	struct prt_desk_words how;        /* what speaks for it beside that */
 	bool must_wait, is_refused;
 	enum prt_source source; /* of what must wait or is refused */
 	enum msp_ede_own ede;
@@ -188,7 +191,9 @@ static enum msp_err accept(struct look *l, struct prt_delegation *wanted, enum p
 	struct prt_child *c = l->k->c;
 	enum msp_err err;
 
-	err = prt_desk_accept(l->k, wanted, &by, rule, "shown by all servers; works at each");
+	prt_desk_say(&l->how, "shown by all that answer; ");
+	prt_desk_say_evidence(&l->how, l->found, l->e);
+	err = prt_desk_accept(l->k, wanted, &by, rule, l->how.text);
 	if (err != MSP_OK)
 		return err;
 	if (inception != 0)
@@ -233,13 +238,15 @@ static enum msp_err decide(struct look *l, struct prt_delegation *wanted, enum p
 		give_way(l, source);
 		return MSP_OK;
 	}
-	if (p->wait == PRT_WAIT_CONFIRM && is_the_same(p, source, wanted))
+	if (p->wait == PRT_WAIT_CONFIRM && is_the_same(p, source, wanted)) {
 		left -= k->now.s - p->since.s;
+		prt_desk_say(&l->how, "asked for since %lld s; ", (long long)(k->now.s - p->since.s));
+	}
 	prt_desk_judge(k->r, k->c, wanted, source, left <= 0, k->now, &ruling);
 	if (ruling.decision != PRT_REFUSE && ruling.decision != PRT_LATER && source == PRT_SRC_DSBOOT &&
 	    k->r->dsboot == PRT_DSBOOT_DELAY && left > 0) {
 		ruling.decision = PRT_CONFIRM;
-		ruling.rule = "RFC 8078 3.3: accept after delay";
+		ruling.rule = PRT_RULE_DELAY;
 		left = left > DELAY_STEP_S ? DELAY_STEP_S : left;
 	}
 	if (ruling.decision == PRT_ALLOW && is_human)
@@ -270,6 +277,7 @@ static enum msp_err act(struct look *l, enum prt_source source, enum prt_ask ask
 	char why[512];
 	enum msp_ede_own ede = prt_desk_findings(f, why, sizeof(why));
 
+	l->found = f;
 	switch (ask) {
 	case PRT_ASK_NOTHING:
 		break;
@@ -343,7 +351,7 @@ static enum prt_ask hear(const struct look *l, const struct prt_dsboot_seen *s, 
 }
 
 /* CHANGE when every name server outside the child vouches for it, and there is one. */
-static enum prt_ask vouch(const struct look *l, const struct prt_dsboot_seen *seen, size_t count, struct msp_why *why)
+static enum prt_ask vouch(struct look *l, const struct prt_dsboot_seen *seen, size_t count, struct msp_why *why)
 {
 	const struct msp_rrset *ns = prt_delegation_ns(&l->k->c->registered);
 	enum prt_ask ask = PRT_ASK_CHANGE;
@@ -359,10 +367,23 @@ static enum prt_ask vouch(const struct look *l, const struct prt_dsboot_seen *se
 		outside++;
 		ask = hear(l, find_seen(seen, count, &host), &host, why);
 	}
-	if (outside > 0)
+	if (outside > 0) {
+		prt_desk_say(&l->how, "vouched for at %zu signal names; ", outside);
 		return ask;
+	}
 	(void)msp_fail(why, MSP_EVALUE, "RFC 9615: no name server outside the child can vouch for its first DS");
 	return PRT_ASK_REFUSED;
+}
+
+/* RRSIG times are 32 bits that lie near now (RFC 4034 3.1.5). */
+static void say_inception(struct look *l, uint32_t inception)
+{
+	time_t at = (time_t)(l->k->now.s + (int32_t)(inception - (uint32_t)l->k->now.s));
+	char text[24];
+	struct tm tm;
+
+	if (inception != 0 && gmtime_r(&at, &tm) != NULL && strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &tm) > 0)
+		prt_desk_say(&l->how, "signed at %s; ", text);
 }
 
 static enum msp_err look_cds(struct look *l, const struct prt_dsboot_seen *seen, size_t count)
@@ -389,6 +410,7 @@ static enum msp_err look_cds(struct look *l, const struct prt_dsboot_seen *seen,
 		f.count = 1;
 		f.item[0] = (struct prt_finding){ .is_fatal = true, .ede = MSP_EDE_DELEGATION_CHECK, .why = why };
 	}
+	say_inception(l, inception);
 	err = act(l, source, ask, &wanted, inception, &f);
 	prt_delegation_clear(&wanted);
 	return err;
@@ -440,6 +462,8 @@ static enum msp_err look_csync(struct look *l)
 	has_serial = csync_serial(l->e, &serial);
 	if (ask == PRT_ASK_HUMAN && was_shown(k->c, serial))
 		ask = PRT_ASK_NOTHING;
+	l->how = (struct prt_desk_words){ .len = 0 };
+	prt_desk_say(&l->how, "serial %u; ", (unsigned)serial);
 	err = act(l, PRT_SRC_CSYNC, ask, &wanted, 0, &f);
 	prt_delegation_clear(&wanted);
 	if (err == MSP_OK && has_serial && (ask == PRT_ASK_CHANGE || ask == PRT_ASK_HUMAN)) {

@@ -85,15 +85,6 @@ static bool is_repeat(const struct prt_desk *k, const struct prt_update_in *in)
 /* --- a change of the delegation -------------------------------------------------------------------------------------
  */
 
-/* It was asked for before, by an UPDATE or by CDS, long enough ago, and still is (policy: confirm-delete). */
-static bool is_confirmed(const struct prt_desk *k, const struct prt_delegation *wanted)
-{
-	const struct prt_pending *p = &k->c->pending;
-
-	return p->wait == PRT_WAIT_CONFIRM && prt_delegation_equal(wanted, &p->wanted) &&
-	       k->now.s - p->since.s >= (int64_t)k->r->confirm_s;
-}
-
 static bool waits_already(const struct prt_desk *k, const struct prt_delegation *wanted)
 {
 	return k->c->pending.wait != PRT_WAIT_NONE && prt_delegation_equal(wanted, &k->c->pending.wanted);
@@ -146,7 +137,8 @@ static enum msp_err decide(const struct prt_desk *k, struct prt_delegation *want
 	struct prt_ruling ruling;
 	struct msp_why why = { "" };
 
-	prt_desk_judge(k->r, k->c, wanted, by->source, is_confirmed(k, wanted), k->now, &ruling);
+	prt_desk_judge(k->r, k->c, wanted, by->source, prt_desk_is_confirmed(k->r, k->c, wanted, k->now), k->now,
+		       &ruling);
 	if (ruling.decision == PRT_REFUSE || ruling.decision == PRT_LATER) {
 		*no = ruling.refusal;
 		return MSP_EREFUSED;

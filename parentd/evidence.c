@@ -9,7 +9,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#define TRIES_MAX 16 /* signatures verified for one RRset */
+#define TRIES_MAX    16  /* signatures verified for one RRset */
+#define VERDICTS_MAX 128 /* remembered in one judgement */
 
 enum msp_err prt_evidence_new(const struct msp_name *child, size_t servers, struct prt_evidence *out)
 {
@@ -38,6 +39,7 @@ void prt_evidence_fini(struct prt_evidence *e)
 
 		for (size_t k = 0; k < PRT_Q__N; k++)
 			answer_fini(&s->answer[k]);
+		answer_fini(&s->udp);
 		for (size_t k = 0; k < s->hosts; k++) {
 			answer_fini(&s->at[k].a);
 			answer_fini(&s->at[k].aaaa);
@@ -147,18 +149,63 @@ static uint8_t strongest_digest(const struct msp_rrset *ds)
 	return best;
 }
 
-/* A child may serve any number of keys and signatures that share one tag: `tries` bounds what they cost. */
-static bool signs(const struct prt_answer *a, const struct msp_name *child, struct msp_span key, struct msp_wall now,
-		  unsigned *tries, uint32_t *inception)
+/*
+ * Servers of one provider show the same, and each has several addresses: what was verified once in a judgement is not
+ * verified again. The same means all octets that a signature is about, and its own, and the key's; the child and the
+ * time are those of the judgement. All is borrowed from the evidence, which stays as it is that long.
+ */
+struct verdict {
+	const struct msp_rrset *set;
+	struct msp_span sig, key;
+	enum msp_err err;
+};
+struct court {
+	const struct msp_name *child;
+	struct msp_wall now;
+	size_t count;
+	struct verdict verdict[VERDICTS_MAX]; /* the first ones; what comes later is verified each time */
+};
+
+static void court_init(struct court *c, const struct msp_name *child, struct msp_wall now)
 {
+	c->child = child;
+	c->now = now;
+	c->count = 0;
+}
+
+static enum msp_err verify(struct court *c, const struct msp_rrset *set, struct msp_span sig, struct msp_span key)
+{
+	enum msp_err err;
+
+	for (size_t i = 0; i < c->count; i++) {
+		const struct verdict *v = &c->verdict[i];
+
+		if (msp_span_equal(v->sig, sig) && msp_span_equal(v->key, key) && msp_rrset_equal(v->set, set))
+			return v->err;
+	}
+	err = msp_rrsig_verify(set, sig, c->child, key, c->now);
+	if (c->count < VERDICTS_MAX && (err == MSP_OK || err == MSP_ESIG))
+		c->verdict[c->count++] = (struct verdict){ set, sig, key, err };
+	return err;
+}
+
+/*
+ * A child may serve any number of keys and signatures that share one tag: `tries` bounds what they cost. What is known
+ * already counts too, so that nothing hangs on the order of servers.
+ */
+static bool signs(struct court *c, const struct prt_answer *a, struct msp_span key, unsigned *tries,
+		  uint32_t *inception)
+{
+	uint16_t tag = msp_key_tag(key);
 	struct msp_rrsig sig;
 	enum msp_err err;
 
 	for (size_t i = 0; a->sigs != NULL && i<a->sigs->count && * tries> 0; i++) {
 		/* Made from a wildcard: that there is no such name itself would have to be proved (RFC 4035 5.3.4). */
-		if (msp_rrsig_parse(a->sigs->rdata[i], &sig) != MSP_OK || sig.labels != msp_name_labels(&a->set->owner))
+		if (msp_rrsig_parse(a->sigs->rdata[i], &sig) != MSP_OK || sig.tag != tag ||
+		    sig.labels != msp_name_labels(&a->set->owner))
 			continue;
-		err = msp_rrsig_verify(a->set, a->sigs->rdata[i], child, key, now);
+		err = verify(c, a->set, a->sigs->rdata[i], key);
 		*tries -= err == MSP_OK || err == MSP_ESIG;
 		if (err != MSP_OK)
 			continue;
@@ -169,37 +216,42 @@ static bool signs(const struct prt_answer *a, const struct msp_name *child, stru
 	return false;
 }
 
-/* Some DS (with this digest type, 0 = any) names a key of the server's DNSKEY RRset that signs that RRset. */
-static bool has_chain_by(const struct prt_server *s, const struct msp_name *child, const struct msp_rrset *ds,
-			 uint8_t digest, struct msp_wall now)
-{
-	const struct prt_answer *keys = &s->answer[PRT_Q_DNSKEY];
-	unsigned tries = TRIES_MAX;
-
-	for (size_t i = 0; is_there(keys) && i < keys->set->count; i++)
-		if (!is_revoked(keys->set->rdata[i]) && names_by(ds, digest, child, keys->set->rdata[i]) &&
-		    signs(keys, child, keys->set->rdata[i], now, &tries, NULL))
-			return true;
-	return false;
-}
-
-static bool has_chain(const struct prt_server *s, const struct msp_name *child, const struct msp_rrset *ds,
-		      struct msp_wall now)
-{
-	return has_chain_by(s, child, ds, 0, now);
-}
-
-/* Signed by a key of the server's DNSKEY RRset; by one that a DS names when `ds` is given. */
-static bool is_signed(const struct prt_server *s, const struct prt_answer *a, const struct msp_name *child,
-		      const struct msp_rrset *ds, struct msp_wall now, uint32_t *inception)
+/* Some DS (with this digest type, 0 = any) names a key of the server's DNSKEY RRset that signs that RRset: *by, if that
+ * is wanted. */
+static bool has_chain_by(struct court *c, const struct prt_server *s, const struct msp_rrset *ds, uint8_t digest,
+			 struct msp_span *by)
 {
 	const struct prt_answer *keys = &s->answer[PRT_Q_DNSKEY];
 	unsigned tries = TRIES_MAX;
 
 	for (size_t i = 0; is_there(keys) && i < keys->set->count; i++) {
-		if (is_revoked(keys->set->rdata[i]) || (ds != NULL && !names(ds, child, keys->set->rdata[i])))
+		struct msp_span key = keys->set->rdata[i];
+
+		if (is_revoked(key) || !names_by(ds, digest, c->child, key) || !signs(c, keys, key, &tries, NULL))
 			continue;
-		if (signs(a, child, keys->set->rdata[i], now, &tries, inception))
+		if (by != NULL)
+			*by = key;
+		return true;
+	}
+	return false;
+}
+
+static bool has_chain(struct court *c, const struct prt_server *s, const struct msp_rrset *ds)
+{
+	return has_chain_by(c, s, ds, 0, NULL);
+}
+
+/* Signed by a key of the server's DNSKEY RRset; by one that a DS names when `ds` is given. */
+static bool is_signed(struct court *c, const struct prt_server *s, const struct prt_answer *a,
+		      const struct msp_rrset *ds, uint32_t *inception)
+{
+	const struct prt_answer *keys = &s->answer[PRT_Q_DNSKEY];
+	unsigned tries = TRIES_MAX;
+
+	for (size_t i = 0; is_there(keys) && i < keys->set->count; i++) {
+		if (is_revoked(keys->set->rdata[i]) || (ds != NULL && !names(ds, c->child, keys->set->rdata[i])))
+			continue;
+		if (signs(c, a, keys->set->rdata[i], &tries, inception))
 			return true;
 	}
 	return false;
@@ -208,11 +260,23 @@ static bool is_signed(const struct prt_server *s, const struct prt_answer *a, co
 /* --- a proposed delegation ------------------------------------------------------------------------------------------
  */
 
-static void check_server(const struct prt_server *s, const struct prt_delegation *d,
-			 const struct prt_check_rules *rules, struct msp_wall now, struct prt_findings *out)
+static void prove(struct prt_findings *f, struct msp_span key)
+{
+	struct prt_proof p = { .tag = msp_key_tag(key), .algorithm = key.len > 3 ? key.ptr[3] : 0 };
+
+	for (size_t i = 0; i < f->proofs; i++)
+		if (f->proof[i].tag == p.tag && f->proof[i].algorithm == p.algorithm)
+			return;
+	if (f->proofs < PRT_PROOFS_MAX)
+		f->proof[f->proofs++] = p;
+}
+
+static void check_server(struct court *c, const struct prt_server *s, const struct prt_delegation *d,
+			 const struct prt_check_rules *rules, struct prt_findings *out)
 {
 	const struct prt_answer *soa = &s->answer[PRT_Q_SOA], *ns = &s->answer[PRT_Q_NS];
 	const struct msp_rrset *ds = prt_delegation_ds(d);
+	struct msp_span by = { 0 };
 
 	if (!is_there(soa) || !soa->is_authoritative) {
 		find(out, FATAL, MSP_EDE_DELEGATION_CHECK, "G.4: every server answers for the child",
@@ -222,12 +286,36 @@ static void check_server(const struct prt_server *s, const struct prt_delegation
 	if (!is_there(ns) || !msp_rrset_equal(ns->set, prt_delegation_ns(d)))
 		find(out, rules->strict_ns ? FATAL : WARNING, MSP_EDE_DELEGATION_CHECK, "G.4: apex NS as proposed",
 		     "%s has another NS RRset", where(s).s);
-	if (ds != NULL && !has_chain(s, &d->child, ds, now))
+	if (ds != NULL && !has_chain(c, s, ds))
 		find(out, is_silence(s->answer[PRT_Q_DNSKEY].err) ? PASSING : FATAL, MSP_EDE_CHAIN_WOULD_BREAK,
 		     "G.4 check 5", "no proposed DS names a key that signs the DNSKEY RRset of %s", where(s).s);
-	else if (ds != NULL && !has_chain_by(s, &d->child, ds, strongest_digest(ds), now))
+	else if (ds != NULL && !has_chain_by(c, s, ds, strongest_digest(ds), &by))
 		find(out, FATAL, MSP_EDE_CHAIN_WOULD_BREAK, "G.4 check 5",
 		     "of the proposed DS only one with a weaker digest than others have is good at %s", where(s).s);
+	else if (ds != NULL)
+		prove(out, by);
+}
+
+/*
+ * A new server that answers over TCP alone is lame for all who ask over UDP. Who cuts its answer short has answered:
+ * what it says was seen over TCP. @return false: as if it were out of reach, and told
+ */
+static bool answers_by_udp(const struct prt_server *s, const struct prt_delegation *d,
+			   const struct prt_check_rules *rules, struct prt_findings *out)
+{
+	static const char rule[] = "G.4: every new server answers over UDP";
+	const struct prt_answer *soa = &s->udp;
+
+	if (!soa->is_asked || soa->err == MSP_ETRUNC || (is_there(soa) && soa->is_authoritative))
+		return true;
+	if (!is_silence(soa->err)) {
+		find(out, FATAL, MSP_EDE_DELEGATION_CHECK, rule, "%s does not answer authoritatively for %s over UDP",
+		     where(s).s, MSP_NAME(&d->child));
+		return true;
+	}
+	find(out, rules->min_servers == 0 ? PASSING : WARNING, MSP_EDE_DELEGATION_CHECK, rule,
+	     "%s does not answer over UDP: %s", where(s).s, msp_err_text(soa->err));
+	return false;
 }
 
 static bool is_asked(const struct prt_evidence *e, const struct msp_name *host)
@@ -259,8 +347,8 @@ static bool leads_somewhere(const struct prt_server *s, const struct prt_check_r
 				     rules->shape.private_addresses);
 }
 
-static void check_servers(const struct prt_evidence *e, const struct prt_delegation *d,
-			  const struct prt_check_rules *rules, struct msp_wall now, struct prt_findings *out)
+static void check_servers(struct court *c, const struct prt_evidence *e, const struct prt_delegation *d,
+			  const struct prt_check_rules *rules, struct prt_findings *out)
 {
 	size_t reached = 0, wanted = 0;
 
@@ -274,21 +362,23 @@ static void check_servers(const struct prt_evidence *e, const struct prt_delegat
 			find(out, FATAL, MSP_EDE_DELEGATION_CHECK, "G.4: usable addresses",
 			     "%s: the address leads nowhere", where(s).s);
 		} else if (is_reached(s)) {
-			reached++;
-			check_server(s, d, rules, now, out);
+			reached += answers_by_udp(s, d, rules, out);
+			check_server(c, s, d, rules, out);
 		} else {
 			find(out, rules->min_servers == 0 ? PASSING : WARNING, MSP_EDE_DELEGATION_CHECK,
 			     "G.4: every server answers for the child", "%s: %s", where(s).s,
 			     msp_err_text(s->answer[PRT_Q_SOA].err));
 		}
 	}
+	out->asked = wanted;
+	out->answered = reached;
 	if (reached == 0 || (rules->min_servers != 0 && reached < rules->min_servers && reached < wanted))
 		find(out, PASSING, MSP_EDE_DELEGATION_CHECK, "G.4: min-servers", "%zu of %zu addresses answer", reached,
 		     wanted);
 }
 
-void prt_check_delegation(const struct prt_evidence *e, const struct prt_delegation *proposed,
-			  const struct prt_check_rules *rules, struct msp_wall now, struct prt_findings *out)
+static void check_delegation(struct court *c, const struct prt_evidence *e, const struct prt_delegation *proposed,
+			     const struct prt_check_rules *rules, struct prt_findings *out)
 {
 	const struct msp_rrset *ns = prt_delegation_ns(proposed);
 	struct msp_why why = { "" };
@@ -302,7 +392,16 @@ void prt_check_delegation(const struct prt_evidence *e, const struct prt_delegat
 			find(out, FATAL, MSP_EDE_DELEGATION_CHECK, "G.4: each NS can be resolved", "%s has no address",
 			     MSP_NAME(&host));
 	}
-	check_servers(e, proposed, rules, now, out);
+	check_servers(c, e, proposed, rules, out);
+}
+
+void prt_check_delegation(const struct prt_evidence *e, const struct prt_delegation *proposed,
+			  const struct prt_check_rules *rules, struct msp_wall now, struct prt_findings *out)
+{
+	struct court c;
+
+	court_init(&c, &proposed->child, now);
+	check_delegation(&c, e, proposed, rules, out);
 }
 
 static bool is_seen(const struct prt_evidence *e, const struct msp_name *host)
@@ -426,9 +525,9 @@ static bool could_not_say(const struct prt_answer *a)
 }
 
 /* G.4 checks 1, 2, 3 and 6 at one server. *ask is WAIT or REFUSED when it stops there. */
-static enum msp_err read_wish(const struct prt_server *s, const struct prt_delegation *present,
-			      const struct prt_check_rules *rules, struct msp_wall now, struct wish *w,
-			      enum prt_ask *ask, struct prt_findings *why)
+static enum msp_err read_wish(struct court *c, const struct prt_server *s, const struct prt_delegation *present,
+			      const struct prt_check_rules *rules, struct wish *w, enum prt_ask *ask,
+			      struct prt_findings *why)
 {
 	const struct prt_answer *cds = &s->answer[PRT_Q_CDS], *cdnskey = &s->answer[PRT_Q_CDNSKEY];
 	const struct msp_rrset *ds = prt_delegation_ds(present);
@@ -443,9 +542,8 @@ static enum msp_err read_wish(const struct prt_server *s, const struct prt_deleg
 	w->is_silent = !is_there(cds) && !is_there(cdnskey);
 	if (w->is_silent)
 		return MSP_OK;
-	if (ds != NULL && (!has_chain(s, &present->child, ds, now) ||
-			   (is_there(cds) && !is_signed(s, cds, &present->child, ds, now, &w->inception)) ||
-			   (is_there(cdnskey) && !is_signed(s, cdnskey, &present->child, ds, now, &w->inception)))) {
+	if (ds != NULL && (!has_chain(c, s, ds) || (is_there(cds) && !is_signed(c, s, cds, ds, &w->inception)) ||
+			   (is_there(cdnskey) && !is_signed(c, s, cdnskey, ds, &w->inception)))) {
 		find(why, FATAL, MSP_EDE_CHAIN_WOULD_BREAK, "G.4 check 1",
 		     "%s: CDS or CDNSKEY is not signed by a key that DS and DNSKEY know", where(s).s);
 		*ask = PRT_ASK_REFUSED;
@@ -478,9 +576,9 @@ static enum msp_err read_wish(const struct prt_server *s, const struct prt_deleg
 	/* The first DS is believed for other reasons; how old the signatures are has to be known afterwards (check 4)
 	 */
 	if (err == MSP_OK && ds == NULL && is_there(cds))
-		(void)is_signed(s, cds, &present->child, w->ds, now, &w->inception);
+		(void)is_signed(c, s, cds, w->ds, &w->inception);
 	if (err == MSP_OK && ds == NULL && is_there(cdnskey))
-		(void)is_signed(s, cdnskey, &present->child, w->ds, now, &w->inception);
+		(void)is_signed(c, s, cdnskey, w->ds, &w->inception);
 	return err;
 }
 
@@ -490,9 +588,9 @@ static bool same_wish(const struct wish *a, const struct wish *b)
 }
 
 /* The one wish of all servers. */
-static enum msp_err common_wish(const struct prt_evidence *e, const struct prt_delegation *present,
-				const struct prt_check_rules *rules, uint32_t inception, struct msp_wall now,
-				struct wish *all, enum prt_ask *ask, struct prt_findings *why)
+static enum msp_err common_wish(struct court *c, const struct prt_evidence *e, const struct prt_delegation *present,
+				const struct prt_check_rules *rules, uint32_t inception, struct wish *all,
+				enum prt_ask *ask, struct prt_findings *why)
 {
 	enum msp_err err = MSP_OK;
 	size_t first = e->count;
@@ -504,7 +602,7 @@ static enum msp_err common_wish(const struct prt_evidence *e, const struct prt_d
 
 		if (!is_reached(s) && rules->min_servers != 0)
 			continue; /* how many may be out of reach is checked with the result */
-		err = read_wish(s, present, rules, now, &w, ask, why);
+		err = read_wish(c, s, present, rules, &w, ask, why);
 		if (err == MSP_OK && *ask == PRT_ASK_NOTHING && first < e->count && !same_wish(all, &w)) {
 			find(why, FATAL, MSP_EDE_CDS_INCONSISTENT, "G.4 check 3", "%s and %s differ",
 			     where(&e->server[first]).s, where(s).s);
@@ -532,13 +630,13 @@ static enum msp_err common_wish(const struct prt_evidence *e, const struct prt_d
 }
 
 /* What may be asked for, once the servers have been looked at: WAIT when nothing but silence speaks against it. */
-static enum prt_ask checked(const struct prt_evidence *e, const struct prt_delegation *present,
-			    const struct prt_delegation *d, const struct prt_check_rules *rules, struct msp_wall now,
-			    enum prt_ask ask, struct prt_findings *why)
+static enum prt_ask checked(struct court *c, const struct prt_evidence *e, const struct prt_delegation *present,
+			    const struct prt_delegation *d, const struct prt_check_rules *rules, enum prt_ask ask,
+			    struct prt_findings *why)
 {
 	size_t fatal = why->fatal, passing = why->passing;
 
-	prt_check_delegation(e, d, rules, now, why);
+	check_delegation(c, e, d, rules, why);
 	prt_check_unseen(e, present, d, why);
 	fatal = why->fatal - fatal;
 	passing = why->passing - passing;
@@ -547,8 +645,8 @@ static enum prt_ask checked(const struct prt_evidence *e, const struct prt_deleg
 	return fatal == passing ? PRT_ASK_WAIT : PRT_ASK_REFUSED;
 }
 
-static enum msp_err propose(const struct prt_evidence *e, const struct prt_delegation *present, const struct wish *w,
-			    const struct prt_check_rules *rules, struct msp_wall now, enum prt_ask *ask,
+static enum msp_err propose(struct court *c, const struct prt_evidence *e, const struct prt_delegation *present,
+			    const struct wish *w, const struct prt_check_rules *rules, enum prt_ask *ask,
 			    struct prt_delegation *out, struct prt_findings *why)
 {
 	enum msp_err err = prt_delegation_dup(present, out);
@@ -560,7 +658,7 @@ static enum msp_err propose(const struct prt_evidence *e, const struct prt_deleg
 	if (err == MSP_OK && prt_delegation_equal(out, present))
 		*ask = PRT_ASK_NOTHING;
 	else if (err == MSP_OK)
-		*ask = checked(e, present, out, rules, now, *ask, why);
+		*ask = checked(c, e, present, out, rules, *ask, why);
 	if (err == MSP_ELIMIT)
 		*ask = PRT_ASK_REFUSED;
 	if (err != MSP_OK || (*ask != PRT_ASK_CHANGE && *ask != PRT_ASK_DELETE))
@@ -573,16 +671,18 @@ enum msp_err prt_ask_cds(const struct prt_evidence *e, const struct prt_delegati
 			 enum prt_ask *ask, struct prt_delegation *out, uint32_t *inception_now,
 			 struct prt_findings *why)
 {
+	struct court c;
 	struct wish w;
 	enum msp_err err;
 
+	court_init(&c, &present->child, now);
 	prt_delegation_init(out, &present->parent, &present->child);
 	*ask = PRT_ASK_NOTHING;
-	err = common_wish(e, present, rules, inception, now, &w, ask, why);
+	err = common_wish(&c, e, present, rules, inception, &w, ask, why);
 	*inception_now = w.inception;
 	/* G.4 check 2: silence is never a wish */
 	if (err == MSP_OK && *ask == PRT_ASK_NOTHING && !w.is_silent)
-		err = propose(e, present, &w, rules, now, ask, out, why);
+		err = propose(&c, e, present, &w, rules, ask, out, why);
 	msp_rrset_free(&w.ds);
 	return err;
 }
@@ -594,7 +694,7 @@ struct sync {
 	const struct prt_evidence *e;
 	const struct prt_delegation *present;
 	const struct prt_check_rules *rules;
-	struct msp_wall now;
+	struct court *court;
 	enum prt_ask *ask;
 	struct prt_findings *why;
 };
@@ -616,7 +716,7 @@ static bool stop(const struct sync *y, enum prt_ask ask, const char *rule, const
 /* RFC 7477 3: nothing is copied that is not validated. */
 static bool is_secure(const struct sync *y, const struct prt_server *s, const struct prt_answer *a)
 {
-	return is_there(a) && is_signed(s, a, &y->present->child, NULL, y->now, NULL);
+	return is_there(a) && is_signed(y->court, s, a, NULL, NULL);
 }
 
 /* No bit is set but those of NS, A and AAAA. The bitmap is well-formed: window, length, octets (RFC 4034 4.1.2). */
@@ -644,7 +744,7 @@ static bool check_csync(const struct sync *y, const struct prt_server *s, struct
 		return stop(y, PRT_ASK_WAIT, rule, "%s did not answer", where(s).s);
 	if (!msp_rrset_equal(soa->set, again->set))
 		return stop(y, PRT_ASK_WAIT, rule, "%s: the zone changed while it was looked at", where(s).s);
-	if (!has_chain(s, &y->present->child, prt_delegation_ds(y->present), y->now))
+	if (!has_chain(y->court, s, prt_delegation_ds(y->present)))
 		return stop(y, PRT_ASK_REFUSED, rule, "%s: DNSKEY RRset does not validate", where(s).s);
 	if (!is_secure(y, s, a) || !is_secure(y, s, soa))
 		return stop(y, PRT_ASK_REFUSED, rule, "%s: CSYNC or SOA is not signed", where(s).s);
@@ -801,10 +901,12 @@ enum msp_err prt_ask_csync(const struct prt_evidence *e, const struct prt_delega
 			   const struct prt_check_rules *rules, struct msp_wall now, enum prt_ask *ask,
 			   struct prt_delegation *out, struct prt_findings *why)
 {
-	const struct sync y = { e, present, rules, now, ask, why };
+	struct court court;
+	const struct sync y = { e, present, rules, &court, ask, why };
 	struct msp_csync c = { 0 };
 	enum msp_err err;
 
+	court_init(&court, &present->child, now);
 	*ask = PRT_ASK_NOTHING;
 	prt_delegation_init(out, &present->parent, &present->child);
 	if (has_no_csync(e))
@@ -823,7 +925,7 @@ enum msp_err prt_ask_csync(const struct prt_evidence *e, const struct prt_delega
 		err = MSP_OK;
 	}
 	if (err == MSP_OK && *ask == PRT_ASK_NOTHING && !prt_delegation_equal(out, present))
-		*ask = checked(e, present, out, rules, now,
+		*ask = checked(&court, e, present, out, rules,
 			       (c.flags & MSP_CSYNC_IMMEDIATE) != 0 ? PRT_ASK_CHANGE : PRT_ASK_HUMAN, why);
 	if (err != MSP_OK || (*ask != PRT_ASK_CHANGE && *ask != PRT_ASK_HUMAN))
 		prt_delegation_clear(out);

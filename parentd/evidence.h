@@ -41,7 +41,9 @@ struct prt_host {
 struct prt_server {
 	struct msp_name host; /* name in the NS RRset */
 	struct msp_addr addr;
+	struct msp_name agent; /* where it wants errors reported (RFC 9567), as it says; unset: nowhere */
 	struct prt_answer answer[PRT_Q__N];
+	struct prt_answer udp; /* SOA once more, over UDP: asked of new servers only */
 	struct prt_host at[PRT_NS_MAX];
 	size_t hosts;
 };
@@ -61,11 +63,20 @@ struct prt_finding {
 	const char *rule;   /* "G.4 check 5"; static */
 	struct msp_why why; /* names the server */
 };
+/** A key that a proposed DS names and that signs a server's DNSKEY RRset. */
+struct prt_proof {
+	uint16_t tag;
+	uint8_t algorithm;
+};
 #define PRT_FINDINGS_MAX 32
+#define PRT_PROOFS_MAX   8
 struct prt_findings {
 	struct prt_finding item[PRT_FINDINGS_MAX]; /* the first ones */
 	size_t count, fatal;                       /* of all */
 	size_t passing;                            /* of the fatal ones, those that may pass */
+	size_t asked, answered;                    /* addresses of the proposed delegation */
+	struct prt_proof proof[PRT_PROOFS_MAX];    /* each once, the first one of each server */
+	size_t proofs;
 };
 
 struct prt_check_rules {
@@ -76,8 +87,8 @@ struct prt_check_rules {
 };
 /**
  * Would it work? The shape is right; each name server has an address that was asked; each that answers is
- * authoritative; and with the proposed DS RRset its DNSKEY RRset validates. @source G.4 check 5 and "checks on any
- * proposed delegation"
+ * authoritative, over UDP too where that was asked; and with the proposed DS RRset its DNSKEY RRset validates. @source
+ * G.4 check 5 and "checks on any proposed delegation"
  */
 void prt_check_delegation(const struct prt_evidence *e, const struct prt_delegation *proposed,
 			  const struct prt_check_rules *rules, struct msp_wall now, struct prt_findings *out);

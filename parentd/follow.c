@@ -357,6 +357,24 @@ static void say(struct prt_follow *f, const struct prt_audit *a)
 		MSP_F_STR("rule", a->rule), MSP_F_STR("why", a->why));
 }
 
+/* What has to be reported a look at CDS and CSYNC has come to. */
+static uint16_t type_of_failure(const struct prt_outcome *out)
+{
+	for (size_t i = 0; i < out->entries; i++)
+		if (out->entry[i].verdict == PRT_VERDICT_REFUSED && out->entry[i].source == PRT_SRC_CSYNC)
+			return MSP_TYPE_CSYNC;
+	return MSP_TYPE_CDS;
+}
+
+void prt_errand_report(struct prt_errand *r, uint16_t type, enum msp_ede_own ede)
+{
+	const struct prt_delegation *d = &r->child.registered;
+	const struct msp_name *offer = r->has_evidence ? prt_report_offer(&r->evidence, d) : NULL;
+	struct prt_follow *f = r->f;
+
+	f->app->stats.reports += prt_report(f->reporter, d, offer, type, ede, f->wall());
+}
+
 void prt_errand_outcome(struct prt_errand *r)
 {
 	struct prt_follow *f = r->f;
@@ -370,9 +388,8 @@ void prt_errand_outcome(struct prt_errand *r)
 		r->task->by |= PRT_BY_DUE;
 	if ((out->need & PRT_NEED_PUBLISH) != 0)
 		prt_backends_poke(f->app);
-	if ((out->need & PRT_NEED_REPORT) != 0 && r->has_child &&
-	    prt_report(f->reporter, &r->child.registered, (enum msp_ede_own)out->report_ede, f->wall()))
-		f->app->stats.reports++;
+	if ((out->need & PRT_NEED_REPORT) != 0 && r->has_child)
+		prt_errand_report(r, type_of_failure(out), (enum msp_ede_own)out->report_ede);
 }
 
 /* --- what others ask for ------------------------------------------------------------------------------------------ */

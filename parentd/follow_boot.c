@@ -17,15 +17,20 @@ static void next_method(struct prt_errand *r);
 
 static enum msp_err looked(struct prt_errand *r, struct prt_child *c, struct msp_wall now, struct prt_outcome *out)
 {
-	const struct prt_looking *l = r->looking;
+	struct prt_looking *l = r->looking;
 	struct msp_span rdata = prt_key_rdata(&l->key[l->at]);
 	struct prt_key *key = prt_keyset_find(&c->keys, rdata);
+	enum msp_err err;
 
+	l->has_failed_now = false;
 	/* What was looked at in one way says nothing in another one, nor after its name servers have changed. */
 	if (key == NULL || c->boot[key - c->keys.key].method != l->now ||
 	    !prt_delegation_equal(&c->registered, &r->probed))
 		return MSP_OK;
-	return prt_desk_looked(r->rules, c, rdata, &l->seen, now, out);
+	err = prt_desk_looked(r->rules, c, rdata, &l->seen, now, out);
+	key = prt_keyset_find(&c->keys, rdata);
+	l->has_failed_now = err == MSP_OK && key != NULL && key->state == PRT_KEY_FAILED;
+	return err;
 }
 
 static void next_key(struct prt_errand *r);
@@ -34,6 +39,7 @@ static void told(struct prt_errand *r, enum msp_err err)
 {
 	if (err == MSP_OK)
 		prt_errand_outcome(r);
+	r->looking->has_failed |= err == MSP_OK && r->looking->has_failed_now;
 	r->looking->at++;
 	next_key(r);
 }
@@ -261,6 +267,28 @@ static void found(struct prt_errand *r, enum msp_err err)
 	ask_plains(r);
 }
 
+/* --- the end of all ----------------------------------------------------------------------------------------------- */
+
+static void offered(struct prt_errand *r, enum msp_err err)
+{
+	if (err == MSP_OK)
+		prt_errand_report(r, MSP_TYPE_KEY, MSP_EDE_KEY_VALIDATION_FAILED);
+	prt_errand_end(r, MSP_OK);
+}
+
+/* Most methods ask resolvers only: where the child's servers want it reported, they are asked now, once. */
+static void end(struct prt_errand *r)
+{
+	bool is_known = r->has_evidence || prt_report_is_told(r->f->reporter, &r->child.registered, r->f->wall());
+
+	if (r->looking->has_failed && !is_known)
+		prt_errand_probe(r, &r->probed, NULL, 1u << PRT_Q_SOA, offered);
+	else if (r->looking->has_failed)
+		offered(r, MSP_OK);
+	else
+		prt_errand_end(r, MSP_OK);
+}
+
 /* --- methods ------------------------------------------------------------------------------------------------------ */
 
 static void next_method(struct prt_errand *r)
@@ -276,12 +304,12 @@ static void next_method(struct prt_errand *r)
 		memset(&l->seen, 0, sizeof(l->seen));
 		r->f->app->stats.looks++;
 		if (order[i] == PRT_METHOD_UNSIGNED)
-			prt_errand_probe(r, &r->probed, 1u << PRT_Q_SOA, found);
+			prt_errand_probe(r, &r->probed, NULL, 1u << PRT_Q_SOA, found);
 		else
 			ask(r);
 		return;
 	}
-	prt_errand_end(r, MSP_OK);
+	end(r);
 }
 
 /* Who asked for looks has put them off already, by a lease: what is due by then is due. */

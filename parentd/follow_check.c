@@ -70,7 +70,7 @@ static void check_loaded(struct prt_errand *r, enum msp_err err)
 		return;
 	}
 	r->f->app->stats.checks++;
-	prt_errand_probe(r, &r->child.pending.wanted, PRT_PROBE_CHECK, check_seen);
+	prt_errand_probe(r, &r->child.pending.wanted, &r->child.registered, PRT_PROBE_CHECK, check_seen);
 }
 
 void prt_check_begin(struct prt_errand *r)

@@ -92,6 +92,7 @@ struct prt_looking {
 	struct prt_boot_seen seen;
 	struct prt_plain *plain; /* owned */
 	size_t plains, left;
+	bool has_failed_now, has_failed; /* a key has become one that is not tried any more */
 	struct prt_boot_plain said[PRT_PLAINS_MAX];
 };
 
@@ -127,6 +128,9 @@ struct prt_errand {
 	struct prt_child child; /* as loaded last */
 	bool has_probed;
 	struct prt_delegation probed; /* whose servers were looked at */
+	const struct prt_delegation
+		*known; /* borrowed from here; servers that it does not have are new. NULL: none is */
+	bool is_idle;   /* nobody waits for it: what is known to be dead need not be asked */
 	unsigned stage, questions;
 	struct prt_probe *probe;
 	struct prt_evidence evidence; /* owned */
@@ -172,7 +176,8 @@ struct prt_agenda {
 	struct prt_work *work;
 	struct msp_name *name; /* owned, PRT_AGENDA_MAX */
 	size_t count;
-	struct msp_wall now, next;
+	struct msp_wall now;
+	struct prt_due from, place; /* of this look; where the next one begins */
 	enum msp_err err;
 };
 #define PRT_AGENDA_MAX 512
@@ -213,6 +218,8 @@ size_t prt_follow_limit(const struct prt_follow *f);
 void prt_errand_end(struct prt_errand *r, enum msp_err err);
 /** What was decided and stored: needs, reports, log. */
 void prt_errand_outcome(struct prt_errand *r);
+/** Something about records of this type has failed for good; r->child is there. Where nobody wants it: nothing. */
+void prt_errand_report(struct prt_errand *r, uint16_t type, enum msp_ede_own ede);
 
 /* --- follow_work.c --- */
 MSP_CHECKED enum msp_err prt_errand_open(struct prt_task *t, unsigned doing, struct prt_errand **out);
@@ -230,8 +237,9 @@ void prt_errand_load(struct prt_errand *r, prt_then_fn *then);
 void prt_errand_decide(struct prt_errand *r, prt_decide_fn *fn, prt_then_fn *then);
 /** The same at once in the books, for what costs nothing. */
 void prt_errand_note(struct prt_errand *r, prt_decide_fn *fn, prt_then_fn *then);
-/** Look at the servers of d. then: r->evidence. */
-void prt_errand_probe(struct prt_errand *r, const struct prt_delegation *d, unsigned questions, prt_then_fn *then);
+/** Look at the servers of d. known: as prt_probe_start; a part of r. then: r->evidence. */
+void prt_errand_probe(struct prt_errand *r, const struct prt_delegation *d, const struct prt_delegation *known,
+		      unsigned questions, prt_then_fn *then);
 /** Room for look-ups; then they are asked, all at once. */
 MSP_CHECKED enum msp_err prt_errand_asks(struct prt_errand *r, size_t count);
 void prt_errand_ask(struct prt_errand *r, prt_step_fn *asked);
@@ -272,8 +280,16 @@ void prt_reporter_close(struct prt_follow *f);
 /** In a NOTIFY about records of this type the child's server has asked for reports there. */
 void prt_report_channel(struct prt_reporter *r, const struct msp_name *child, uint16_t type,
 			const struct msp_name *agent, struct msp_wall now);
-/** @return whether a report went out */
-bool prt_report(struct prt_reporter *r, const struct prt_delegation *d, enum msp_ede_own ede, struct msp_wall now);
+/** The first of what the servers say about that (prt_server.agent) which is allowed; NULL: none. Borrowed from e. */
+const struct msp_name *prt_report_offer(const struct prt_evidence *e, const struct prt_delegation *d);
+/** A NOTIFY of the last two hours says where reports about d's child go. */
+bool prt_report_is_told(const struct prt_reporter *r, const struct prt_delegation *d, struct msp_wall now);
+/**
+ * Where a NOTIFY has said, about its type; else to `offer` (allowed; NULL: nowhere), about `type`.
+ * @return whether a report went out
+ */
+bool prt_report(struct prt_reporter *r, const struct prt_delegation *d, const struct msp_name *offer, uint16_t type,
+		enum msp_ede_own ede, struct msp_wall now);
 /** Pure. MSP_ENAME: longer than a name may be: no report. @source RFC 9567 6.1.1, PROTOCOL G.3 */
 MSP_CHECKED enum msp_err prt_report_name(const struct msp_name *child, uint16_t type, uint16_t code,
 					 const struct msp_name *agent, struct msp_name *out);

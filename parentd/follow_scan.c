@@ -13,6 +13,8 @@
 
 #define BETWEEN_S  60 /* G.3: looks on NOTIFY */
 #define HOUR_S     3600
+#define NOTICED_S  7200 /* retries of a NOTIFY: 5 + 10 + 20 + 40 minutes, and some */
+#define DAY_S      86400
 #define RARER      7 /* sweeps */
 #define DS_BITS    ((1u << PRT_Q_CDS) | (1u << PRT_Q_CDNSKEY))
 #define CSYNC_BITS (1u << PRT_Q_CSYNC)
@@ -295,7 +297,7 @@ static void seen_csync(struct prt_errand *r, enum msp_err err)
 	r->former = r->evidence;
 	r->has_former = true;
 	r->has_evidence = false;
-	prt_errand_probe(r, &d, r->questions, seen_new);
+	prt_errand_probe(r, &d, &r->base, r->questions, seen_new);
 	prt_delegation_clear(&d);
 }
 
@@ -310,14 +312,30 @@ static void seen_first(struct prt_errand *r, enum msp_err err)
 	is_csync = shows(&r->evidence, PRT_Q_CSYNC);
 	is_ds = shows_ds(&r->evidence);
 	if (is_csync)
-		prt_errand_probe(r, &r->probed, PRT_PROBE_CSYNC | (r->questions & DS_BITS), seen_csync);
+		prt_errand_probe(r, &r->probed, NULL, PRT_PROBE_CSYNC | (r->questions & DS_BITS), seen_csync);
 	else if (is_ds && !is_secure(&r->child))
-		prt_errand_probe(r, &r->probed, PRT_PROBE_CDS, seen_all);
+		prt_errand_probe(r, &r->probed, NULL, PRT_PROBE_CDS, seen_all);
 	else if (!is_ds && r->by == PRT_BY_SWEEP && r->child.scan.failures == 0 &&
 		 r->child.pending.wait == PRT_WAIT_NONE)
 		prt_errand_end(r, MSP_OK); /* it has nothing to say, and nobody has said that it had */
 	else
 		decide(r);
+}
+
+/*
+ * Nobody has asked for it: not an operator, not a NOTIFY in the time that its retries last. Who has asked has perhaps
+ * mended just what was dead, and hears what is so now. Nor is it put before what waits to be seen again: its count
+ * would begin anew. What is left are the sweep, which comes by again, and retries of what the sweep has found.
+ */
+static bool is_unasked(const struct prt_errand *r)
+{
+	const struct prt_scan *s = &r->child.scan;
+
+	for (size_t i = 0; i < sizeof(s->started) / sizeof(s->started[0]); i++)
+		if (s->started[i].s != 0 && r->f->wall().s - s->started[i].s < NOTICED_S)
+			return false;
+	return (r->by & (PRT_BY_NOTIFY | PRT_BY_OPERATOR)) == 0 && r->child.pending.wait == PRT_WAIT_NONE &&
+	       (r->by == PRT_BY_SWEEP || s->failures > 0);
 }
 
 static void look(struct prt_errand *r)
@@ -327,12 +345,13 @@ static void look(struct prt_errand *r)
 	if (is_secure(&r->child) && is_open(r->rules, PRT_SRC_CSYNC))
 		questions |= CSYNC_BITS;
 	r->f->app->stats.scans++;
+	r->is_idle = is_unasked(r);
 	r->has_base = prt_delegation_dup(&r->child.registered, &r->base) == MSP_OK;
 	if (!r->has_base) {
 		fail(r, "look at the servers", MSP_ENOMEM);
 		return;
 	}
-	prt_errand_probe(r, &r->child.registered, questions, seen_first);
+	prt_errand_probe(r, &r->child.registered, NULL, questions, seen_first);
 }
 
 /* --- may it be looked at now -------------------------------------------------------------------------------------- */
@@ -381,16 +400,17 @@ static void allowed(struct prt_errand *r, enum msp_err err)
 		prt_errand_end(r, err);
 }
 
-/* The sweep leaves alone what comes by itself soon, and comes more rarely to those who send NOTIFY (G.3). */
+/* The sweep leaves alone what comes by itself soon, and comes more rarely to those who send NOTIFY (G.3). A look that
+ * was in time to come, or that is to be more than a day away, is from before the clock was put back: neither counts. */
 static bool is_passed_by(const struct prt_errand *r)
 {
 	const struct prt_scan *s = &r->child.scan;
-	int64_t rare_s = (int64_t)r->f->app->conf->limits.sweep_s * RARER;
+	int64_t rare_s = (int64_t)r->f->app->conf->limits.sweep_s * RARER, now = r->f->wall().s;
 
-	if ((r->child.flags & PRT_CHILD_LOCKED) != 0 || s->next.s != 0)
+	if ((r->child.flags & PRT_CHILD_LOCKED) != 0 || (s->next.s != 0 && s->next.s - now <= DAY_S))
 		return true;
-	return (r->child.flags & PRT_CHILD_NOTICED) != 0 && s->last.s != 0 && s->last.s <= r->f->wall().s &&
-	       r->f->wall().s - s->last.s < rare_s;
+	return (r->child.flags & PRT_CHILD_NOTICED) != 0 && s->last.s != 0 && s->last.s <= now &&
+	       now - s->last.s < rare_s;
 }
 
 static void loaded(struct prt_errand *r, enum msp_err err)

@@ -424,15 +424,19 @@ static void seen(void *arg, struct prt_evidence *evidence)
 
 static void probe(struct prt_errand *r)
 {
-	unsigned where = r->rules->check.shape.private_addresses ? PRT_PROBE_PRIVATE : 0;
-	enum msp_err err = prt_probe_start(r->f->app->prober, &r->probed, r->questions | where, seen, r, &r->probe);
+	unsigned how =
+		(r->rules->check.shape.private_addresses ? PRT_PROBE_PRIVATE : 0u) | (r->is_idle ? PRT_PROBE_IDLE : 0u);
+	enum msp_err err =
+		prt_probe_start(r->f->app->prober, &r->probed, r->known, r->questions | how, seen, r, &r->probe);
 
 	if (err != MSP_OK && (err != MSP_EBUSY || !prt_errand_stall(r, probe)))
 		r->then(r, err);
 }
 
-void prt_errand_probe(struct prt_errand *r, const struct prt_delegation *d, unsigned questions, prt_then_fn *then)
+void prt_errand_probe(struct prt_errand *r, const struct prt_delegation *d, const struct prt_delegation *known,
+		      unsigned questions, prt_then_fn *then)
 {
+	r->known = known;
 	r->then = then;
 	r->questions = questions;
 	if (d != &r->probed) {

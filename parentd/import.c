@@ -104,8 +104,11 @@ static void clean_up(struct source *s)
 	msp_tsig_ctx_fini(&s->tsig);
 	if (s->xfr != NULL)
 		msp_xfr_cancel(&s->xfr);
-	if (s->has_merge)
+	if (s->has_merge) {
+		if (s->merge.changed > 0) /* whether or not the rest has come */
+			prt_backends_imported(s->of->app, &s->zone, s->merge.is_first);
 		prt_merge_fini(&s->merge);
+	}
 	if (s->has_file)
 		prt_zonefile_close(&s->file);
 	s->has_merge = s->has_file = false;
@@ -207,8 +210,9 @@ static void ended(void *arg)
 		msp_log(app->log, MSP_LOG_WARNING, "delegations-too-large", MSP_F_STR("parent", MSP_NAME(&s->zone)),
 			MSP_F_U64("count", s->merge.too_large),
 			MSP_F_STR("first", MSP_NAME(&s->merge.too_large_first)));
-	if (s->merge.changed > 0)
-		prt_backends_imported(app, &s->zone, s->merge.is_first);
+	/* The journal says nothing of a first import, and a crash may have cut one off just before its end. */
+	if (s->merge.is_first && s->merge.changed == 0)
+		prt_backends_imported(app, &s->zone, true);
 	succeeded(s);
 }
 

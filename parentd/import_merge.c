@@ -105,6 +105,12 @@ static enum msp_err more_children(struct prt_merge *m)
 /* --- the zone's side
  * --------------------------------------------------------------------------------------------------- */
 
+static void note_too_large(struct prt_merge *m, const struct msp_name *child)
+{
+	if (m->too_large++ == 0)
+		m->too_large_first = *child;
+}
+
 static enum msp_err more_zone(struct prt_merge *m)
 {
 	if (m->has_head || m->zone_over)
@@ -117,8 +123,8 @@ static enum msp_err more_zone(struct prt_merge *m)
 	if (m->head_err != MSP_OK && m->head_err != MSP_ELIMIT)
 		return m->head_err;
 	m->has_head = true;
-	if (m->head_err == MSP_ELIMIT && m->too_large++ == 0)
-		m->too_large_first = m->head.child;
+	if (m->head_err == MSP_ELIMIT)
+		note_too_large(m, &m->head.child);
 	return MSP_OK;
 }
 
@@ -189,23 +195,40 @@ static enum msp_err import_one(void *arg, struct prt_child *c, bool exists, stru
 	return err;
 }
 
-static enum msp_err flush(struct prt_merge *m)
+/* One transaction. A child of which there is more than a record of the trail holds stays as it is; who that is, halves
+ * tell. */
+static enum msp_err write_items(struct prt_merge *m, struct prt_merge_item *item, size_t count)
 {
 	const struct msp_name *name[PRT_MERGE_CHUNK];
 	void *arg[PRT_MERGE_CHUNK];
 	enum msp_err err;
 
+	for (size_t i = 0; i < count; i++) {
+		name[i] = &item[i].d.child;
+		arg[i] = &item[i];
+	}
+	err = prt_books_do_many(m->books, &m->parent, name, count, import_one, arg);
+	if (err == MSP_OK)
+		m->changed += count;
+	if (err != MSP_ELIMIT)
+		return err;
+	if (count == 1) {
+		note_too_large(m, name[0]);
+		return MSP_OK;
+	}
+	err = write_items(m, item, count / 2);
+	return err == MSP_OK ? write_items(m, item + count / 2, count - count / 2) : err;
+}
+
+static enum msp_err flush(struct prt_merge *m)
+{
+	enum msp_err err;
+
 	if (m->item_count == 0)
 		return MSP_OK;
-	for (size_t i = 0; i < m->item_count; i++) {
-		name[i] = &m->item[i].d.child;
-		arg[i] = &m->item[i];
-	}
 	err = find_moved(m);
 	if (err == MSP_OK)
-		err = prt_books_do_many(m->books, &m->parent, name, m->item_count, import_one, arg);
-	if (err == MSP_OK)
-		m->changed += m->item_count;
+		err = write_items(m, m->item, m->item_count);
 	drop_items(m);
 	return err;
 }

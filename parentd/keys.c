@@ -3,9 +3,11 @@
 
 #include <string.h>
 
-#define VERSION 1
-#define HOUR_S  3600
-#define BIT(n)  (UINT32_C(1) << (n))
+#define VERSION      1
+#define HOUR_S       3600
+#define RSA_BITS_MIN 2048 /* PROTOCOL C.4 */
+#define RSA_BITS_MAX 4096
+#define BIT(n)       (UINT32_C(1) << (n))
 
 const struct prt_key_rules prt_key_rules_default = {
 	.algorithms = BIT(8) | BIT(13) | BIT(14) | BIT(15) | BIT(16),
@@ -190,27 +192,78 @@ void prt_keyset_sweep(struct prt_keyset *k, struct msp_wall now)
 /* --- one key --------------------------------------------------------------------------------------------------------
  */
 
-enum msp_err prt_key_check(const struct msp_name *child, struct msp_span rdata, const struct prt_key_rules *rules,
-			   enum msp_keystate_state *state, struct msp_why *why)
+/* RFC 3110: exponent with its length in front, then the modulus. 0: it is not of that form. */
+static size_t rsa_bits(struct msp_span key)
 {
-	struct msp_key *key = NULL;
+	struct msp_span modulus;
+	struct msp_rd rd;
+	size_t len, bits;
+
+	msp_rd_init(&rd, key);
+	len = msp_rd_u8(&rd);
+	if (len == 0)
+		len = msp_rd_u16(&rd);
+	(void)msp_rd_take(&rd, len);
+	modulus = msp_rd_rest(&rd);
+	if (rd.err != MSP_OK || len == 0 || modulus.len == 0 || modulus.ptr[0] == 0)
+		return 0;
+	bits = 8 * modulus.len;
+	for (unsigned first = modulus.ptr[0]; (first & 0x80) == 0; first <<= 1)
+		bits--;
+	return bits;
+}
+
+static enum msp_err check_size(const struct msp_dnskey *k, struct msp_why *why)
+{
+	static const size_t octets[] = { [13] = 64, [14] = 96, [15] = 32, [16] = 57 }; /* RFC 6605, 8080 */
+	size_t bits, want = k->algorithm < sizeof(octets) / sizeof(octets[0]) ? octets[k->algorithm] : 0;
+
+	if (want != 0 && k->key.len != want)
+		return msp_fail(why, MSP_EVALUE, "a key of algorithm %u has %zu octets, not %zu", k->algorithm, want,
+				k->key.len);
+	if (k->algorithm != MSP_ALG_RSASHA256)
+		return MSP_OK;
+	bits = rsa_bits(k->key);
+	if (bits == 0)
+		return msp_fail(why, MSP_EVALUE, "no RSA key can be read from it");
+	return bits >= RSA_BITS_MIN && bits <= RSA_BITS_MAX
+		       ? MSP_OK
+		       : msp_fail(why, MSP_EVALUE, "an RSA key of %zu bits: %d to %d are taken", bits, RSA_BITS_MIN,
+				  RSA_BITS_MAX);
+}
+
+enum msp_err prt_key_glance(struct msp_span rdata, const struct prt_key_rules *rules, enum msp_keystate_state *state,
+			    struct msp_why *why)
+{
 	struct msp_dnskey k;
-	enum msp_err err;
 
 	*state = MSP_KEYSTATE_INVALID;
 	if (rdata.len > PRT_KEY_RDATA_MAX || msp_dnskey_parse(rdata, &k) != MSP_OK)
 		return msp_fail(why, MSP_EVALUE, "KEY RDATA of %zu octets cannot be read", rdata.len);
 	if ((k.flags & MSP_DNSKEY_ZONE) != 0)
 		return msp_fail(why, MSP_EVALUE, "a zone key signs no messages (RFC 3445)");
+	if (k.protocol != 3)
+		return msp_fail(why, MSP_EVALUE, "protocol %u, not 3", k.protocol);
 	if (!msp_alg_known(k.algorithm) || (rules->algorithms & BIT(k.algorithm)) == 0) {
 		*state = MSP_KEYSTATE_REFUSED;
 		return msp_fail(why, MSP_EVALUE, "algorithm %u is not taken", k.algorithm);
 	}
+	return check_size(&k, why);
+}
+
+enum msp_err prt_key_check(const struct msp_name *child, struct msp_span rdata, const struct prt_key_rules *rules,
+			   enum msp_keystate_state *state, struct msp_why *why)
+{
+	struct msp_key *key = NULL;
+	enum msp_err err = prt_key_glance(rdata, rules, state, why);
+
+	if (err != MSP_OK)
+		return err;
 	err = msp_key_from_rdata(child, rdata, &key);
 	msp_key_free(&key);
-	return err == MSP_OK || err == MSP_ENOMEM
-		       ? err
-		       : msp_fail(why, MSP_EVALUE, "key is not usable: %s", msp_err_text(err));
+	return err == MSP_OK || err == MSP_ENOMEM ? err
+						  : msp_fail(why, MSP_EVALUE, "no public key of algorithm %u: %s",
+							     rdata.ptr[3], msp_err_text(err));
 }
 
 enum msp_keystate_state prt_key_keystate(const struct prt_key *key)
@@ -386,6 +439,29 @@ static bool read_upload(const struct msp_msg *m, struct msp_span signer, struct 
 	if (!u->has_add)
 		return prt_refuse_own(no, MSP_EDE_KEY_NOT_TRUSTED, rule, "a key that is not trusted only deletes");
 	return true;
+}
+
+bool prt_key_refuse_carried(const struct msp_msg *m, const struct msp_name *child, uint16_t tag, uint8_t algorithm,
+			    const struct prt_key_rules *rules, struct msp_rr_scratch *scratch,
+			    enum msp_keystate_state *state, struct prt_refusal *no)
+{
+	struct msp_why why = { "" };
+	struct msp_msg_it it;
+	enum msp_upd kind;
+	struct msp_rr rr;
+
+	msp_msg_it_init(&it, m, MSP_SEC_UPDATE, scratch);
+	while (msp_msg_next(&it, &rr)) {
+		if (rr.type != MSP_TYPE_KEY || !msp_name_equal(&rr.owner, child) ||
+		    msp_upd_classify(&rr, &kind, NULL) != MSP_OK || kind != MSP_UPD_ADD || rr.rdata.len < 4 ||
+		    rr.rdata.ptr[3] != algorithm || msp_key_tag(rr.rdata) != tag)
+			continue;
+		if (prt_key_glance(rr.rdata, rules, state, &why) == MSP_OK)
+			continue;
+		(void)prt_refuse_std(no, MSP_EDE_INVALID_DATA, "G.6: algorithm and strength", "%s", why.text);
+		return true;
+	}
+	return false;
 }
 
 /* The oldest of the last few gives way; false when even that is not an hour ago. */

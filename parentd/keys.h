@@ -106,6 +106,18 @@ extern const struct prt_key_rules prt_key_rules_default;
 MSP_CHECKED enum msp_err prt_key_check(const struct msp_name *child, struct msp_span rdata,
 				       const struct prt_key_rules *rules, enum msp_keystate_state *state,
 				       struct msp_why *why);
+/** As above as far as it costs nothing: no public-key operation, no memory. */
+MSP_CHECKED enum msp_err prt_key_glance(struct msp_span rdata, const struct prt_key_rules *rules,
+					enum msp_keystate_state *state, struct msp_why *why);
+/**
+ * A signature that no key that is taken could make, by a key that the update adds itself: it is the key that is at
+ * fault, and its owner is told so. At no cost, since nobody has signed anything.
+ * @param tag, algorithm of the signature
+ * @return true: *no and *state say what is wrong with the key
+ */
+bool prt_key_refuse_carried(const struct msp_msg *m, const struct msp_name *child, uint16_t tag, uint8_t algorithm,
+			    const struct prt_key_rules *rules, struct msp_rr_scratch *scratch,
+			    enum msp_keystate_state *state, struct prt_refusal *no);
 
 /**
  * A KEY update that was signed by the key with RDATA `signer`: a trusted key of the set, or the very key that it adds
@@ -125,6 +137,19 @@ bool prt_key_event(struct prt_keyset *k, struct prt_key *key, enum prt_key_event
 		   struct msp_wall now);
 /** Drop what failed too long ago. */
 void prt_keyset_sweep(struct prt_keyset *k, struct msp_wall now);
+#define PRT_KEY_IDLE_DAYS 400
+/** Days since its last use, or since it is what it is. */
+static inline unsigned prt_key_unused_days(const struct prt_key *key, struct msp_wall now)
+{
+	int64_t last = key->used.s > key->since.s ? key->used.s : key->since.s;
+
+	return now.s > last ? (unsigned)((now.s - last) / 86400) : 0;
+}
+/** Trusted, and not used for PRT_KEY_IDLE_DAYS: flagged for an operator, never removed. @source PROTOCOL G.6 */
+static inline bool prt_key_is_idle(const struct prt_key *key, struct msp_wall now)
+{
+	return key->state == PRT_KEY_TRUSTED && prt_key_unused_days(key, now) >= PRT_KEY_IDLE_DAYS;
+}
 /** What a KeyState inquiry is told of a key; NULL = absent. @source PROTOCOL G.6 */
 enum msp_keystate_state prt_key_keystate(const struct prt_key *key);
 /** The refusal of a delegation UPDATE by a key that is not trusted. @source PROTOCOL B.5 */

@@ -58,7 +58,7 @@ static void add_backends(struct msp_buf *out, const struct prt_app *app)
 	const struct msp_metric *const of[] = { &behind, &down };
 	static const char *const help[] = { "Journal records that a backend has not gone through",
 					    "1 when the last attempt of a backend failed" };
-	uint64_t last = prt_books_last_seq(app->books);
+	uint64_t last = prt_books_stats(app->books).last_seq;
 
 	for (size_t m = 0; m < 2; m++) {
 		msp_metric_head(out, of[m], help[m]);

@@ -83,6 +83,36 @@ void prt_unpack_text(struct msp_rd *rd, char *out, size_t size)
 	out[s.len] = '\0';
 }
 
+void prt_pack_addr(struct msp_buf *out, const struct msp_addr *a)
+{
+	msp_buf_add_u8(out, (uint8_t)a->family);
+	if (a->family == MSP_FAMILY_NONE)
+		return;
+	msp_buf_add(out, a->oct, a->family == MSP_FAMILY_V4 ? 4 : 16);
+	prt_pack_number(out, a->port);
+}
+
+struct msp_addr prt_unpack_addr(struct msp_rd *rd)
+{
+	uint8_t family = msp_rd_u8(rd);
+	struct msp_addr a = { .family = MSP_FAMILY_NONE };
+	struct msp_span oct;
+
+	if (family == MSP_FAMILY_NONE)
+		return a;
+	if (family > MSP_FAMILY_V6) {
+		msp_rd_fail(rd, MSP_EVALUE);
+		return a;
+	}
+	oct = msp_rd_take(rd, family == MSP_FAMILY_V4 ? 4 : 16);
+	a.port = (uint16_t)prt_unpack_up_to(rd, UINT16_MAX);
+	if (rd->err != MSP_OK)
+		return a;
+	memcpy(a.oct, oct.ptr, oct.len);
+	a.family = (enum msp_family)family;
+	return a;
+}
+
 /* --- records --------------------------------------------------------------------------------------------------------
  * One octet says what follows: owner, TTL, RDATA.
  */

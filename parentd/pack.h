@@ -7,6 +7,7 @@
 #ifndef PRT_PACK_H
 #define PRT_PACK_H
 
+#include <msproto/base/addr.h>
 #include <msproto/base/clock.h>
 #include <msproto/wire/rr.h>
 
@@ -24,6 +25,10 @@ struct msp_span prt_unpack_octets(struct msp_rd *rd);
 void prt_pack_text(struct msp_buf *out, const char *text);
 /** size with the terminating zero; MSP_EVALUE when it does not fit. */
 void prt_unpack_text(struct msp_rd *rd, char *out, size_t size);
+
+/** With its family, which may be NONE. */
+void prt_pack_addr(struct msp_buf *out, const struct msp_addr *a);
+struct msp_addr prt_unpack_addr(struct msp_rd *rd);
 
 /** Records one after the other. What a record shares with the one before, or with the child's name, is not repeated. */
 struct prt_packer {

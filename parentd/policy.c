@@ -11,7 +11,21 @@ const char *prt_source_name(enum prt_source s)
 {
 	static const char *const names[PRT_SRC__N] = { "update", "tsig", "cds", "dsboot", "csync", "operator" };
 
-	return s < PRT_SRC__N ? names[s] : "?";
+	return s < PRT_SRC__N ? names[s] : s == PRT_SRC_NONE ? "none" : "?";
+}
+
+unsigned prt_source_may_touch(enum prt_source s)
+{
+	static const unsigned may[PRT_SRC__N] = {
+		[PRT_SRC_UPDATE] = PRT_TOUCH_ALL,
+		[PRT_SRC_TSIG] = PRT_TOUCH_NS | PRT_TOUCH_DS | PRT_TOUCH_GLUE, /* G.6: a key speaks for itself */
+		[PRT_SRC_CDS] = PRT_TOUCH_DS,
+		[PRT_SRC_DSBOOT] = PRT_TOUCH_DS,
+		[PRT_SRC_CSYNC] = PRT_TOUCH_NS | PRT_TOUCH_GLUE,
+		[PRT_SRC_OPERATOR] = PRT_TOUCH_NS | PRT_TOUCH_DS | PRT_TOUCH_GLUE,
+	};
+
+	return s < PRT_SRC__N ? may[s] : 0;
 }
 
 unsigned prt_touches(const struct prt_delegation *before, const struct prt_delegation *after)
@@ -60,7 +74,7 @@ static bool is_operator(const struct question *q)
 
 static bool is_closed(const struct question *q)
 {
-	return (q->p->sources & 1u << q->c->source) == 0;
+	return q->c->source >= PRT_SRC__N || (q->p->sources & 1u << q->c->source) == 0;
 }
 
 static bool touches_nothing(const struct question *q)

@@ -12,6 +12,8 @@
 #include "delegation.h"
 #include "keys.h"
 
+#define PRT_HASH_LEN 32 /* SHA-256: of messages, of keys, of records of the trail */
+
 /** On whose word. */
 enum prt_source {
 	PRT_SRC_UPDATE, /* UPDATE by a trusted key of the child */
@@ -20,7 +22,8 @@ enum prt_source {
 	PRT_SRC_DSBOOT, /* the first DS: RFC 9615, or after a delay */
 	PRT_SRC_CSYNC,
 	PRT_SRC_OPERATOR, /* msctl */
-	PRT_SRC__N
+	PRT_SRC__N,
+	PRT_SRC_NONE = 255 /* on nobody's: what parentd sees, and does by itself. In the audit trail alone */
 };
 const char *prt_source_name(enum prt_source s);
 
@@ -30,6 +33,8 @@ const char *prt_source_name(enum prt_source s);
 #define PRT_TOUCH_GLUE 4u
 #define PRT_TOUCH_KEY  8u
 #define PRT_TOUCH_ALL  15u
+/** What a word of this kind can be about at all, whatever the policy: CDS says nothing of name servers. */
+unsigned prt_source_may_touch(enum prt_source s);
 
 struct prt_policy {
 	unsigned sources;  /* bit n = enum prt_source n is open */

@@ -1,10 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "probe.h"
 
+#include "probe_dead.h"
 #include "probe_read.h"
 
 #include <msproto/base/mem.h>
+#include <msproto/base/rand.h>
 #include <msproto/io/batch.h>
+#include <msproto/io/xchg.h>
+#include <msproto/msg/edns.h>
+#include <msproto/msg/msg.h>
 
 #include <string.h>
 
@@ -20,11 +25,13 @@ struct host {
 	struct msp_name name;
 	bool needs_lookup, is_unresolved; /* a look-up did not say what addresses there are */
 	bool is_refused;                  /* of its addresses one is where nobody is asked */
+	bool is_new;                      /* asked over UDP too */
 	size_t addrs;
 };
 
 struct target {
 	uint8_t host;
+	bool is_new;
 	struct msp_addr addr;
 };
 
@@ -33,6 +40,7 @@ struct look {
 	struct prt_probe *probe;
 	struct prt_server *server; /* in the evidence */
 	struct msp_batch *batch;   /* NULL when it is over */
+	struct msp_xchg *xchg;     /* as well: the question over UDP */
 	struct msp_mono deadline;
 };
 
@@ -44,7 +52,7 @@ struct prt_probe {
 	prt_probe_fn *cb;
 	void *arg; /* borrowed until the callback or cancel */
 	bool is_running, is_over;
-	size_t open;           /* look-ups, then addresses, that have not been answered */
+	size_t open;           /* look-ups, then batches and exchanges, that have not been answered */
 	struct target *target; /* owned, in order of arrival */
 	size_t targets, room;
 	struct look *look; /* owned, one for each address */
@@ -70,6 +78,8 @@ struct prt_prober {
 	size_t batches;
 	struct list waiting, running;
 	struct msp_rr_scratch scratch;
+	struct msp_rand rand;
+	struct prt_dead dead;
 };
 
 /* --- the list a probe is in --- */
@@ -124,6 +134,7 @@ static void stop(struct prt_probe *p)
 	for (size_t i = 0; i < p->looks; i++) {
 		p->prober->batches -= p->look[i].batch != NULL;
 		msp_batch_cancel(&p->look[i].batch);
+		msp_xchg_cancel(&p->look[i].xchg);
 	}
 }
 
@@ -153,15 +164,6 @@ static void take_failure(enum msp_err err, struct prt_answer *out)
 {
 	out->is_asked = true;
 	out->err = err;
-}
-
-static void take_answer(struct prt_prober *r, const struct msp_batch_answer *a, const struct msp_name *name,
-			uint16_t type, struct prt_answer *out)
-{
-	if (a->err == MSP_OK)
-		prt_answer_read(a->raw, name, type, &r->scratch, out);
-	else
-		take_failure(a->err, out);
 }
 
 static const uint16_t type_of[PRT_Q__N] = {
@@ -224,17 +226,21 @@ static void fail_round(struct look *l, round_fn *round, enum msp_err err)
 		take_failure(err, slot[i].answer);
 }
 
+static const struct msp_addr *source_for(const struct prt_prober *r, const struct msp_addr *server)
+{
+	return server->family == MSP_FAMILY_V4 ? &r->conf.source4 : &r->conf.source6;
+}
+
 /* False: nothing was asked, the answers say why. */
 static bool ask(struct look *l, round_fn *round, msp_batch_fn *cb)
 {
 	struct prt_prober *r = l->probe->prober;
-	const struct msp_addr *source = l->server->addr.family == MSP_FAMILY_V4 ? &r->conf.source4 : &r->conf.source6;
 	int64_t left_ms = msp_mono_until_ms(msp_mono_now(), l->deadline);
 	struct msp_batch_question q[MSP_BATCH_MAX];
 	struct slot slot[MSP_BATCH_MAX];
 	size_t n = round(l, slot);
 	struct msp_batch_params p = { .server = l->server->addr,
-				      .source = *source,
+				      .source = *source_for(r, &l->server->addr),
 				      .question = q,
 				      .count = n,
 				      .dnssec_ok = true,
@@ -261,7 +267,11 @@ static void take_round(struct look *l, round_fn *round, const struct msp_batch_a
 	l->batch = NULL;
 	l->probe->prober->batches--;
 	for (size_t i = 0; i < n; i++)
-		take_answer(l->probe->prober, &answer[i], slot[i].name, slot[i].type, slot[i].answer);
+		if (answer[i].err == MSP_OK)
+			prt_answer_read(answer[i].raw, slot[i].name, slot[i].type, &l->probe->prober->scratch,
+					slot[i].answer, &l->server->agent);
+		else
+			take_failure(answer[i].err, slot[i].answer);
 }
 
 static void look_is_over(struct look *l)
@@ -294,11 +304,22 @@ static void find_hosts(struct prt_server *s, const struct msp_name *child)
 	}
 }
 
+/* Who takes a connection and says nothing may do so for one child alone: that is no dead address. Nor is one that
+ * refuses at once, which costs no time. */
+static void note_life(struct look *l, const struct msp_batch_answer *answer)
+{
+	bool is_alive = answer->was_connected;
+
+	if (is_alive || answer->err == MSP_ETIMEOUT)
+		prt_dead_note(&l->probe->prober->dead, &l->server->addr, is_alive, msp_mono_now());
+}
+
 static void on_first_round(void *arg, const struct msp_batch_answer *answer, size_t count)
 {
 	struct look *l = arg;
 
 	(void)count;
+	note_life(l, answer);
 	take_round(l, first_round, answer);
 	if ((l->probe->questions & PRT_Q_HOSTS) != 0) {
 		find_hosts(l->server, &l->probe->child);
@@ -308,6 +329,47 @@ static void on_first_round(void *arg, const struct msp_batch_answer *answer, siz
 			return;
 	}
 	look_is_over(l);
+}
+
+/* --- over UDP --- */
+
+static void on_udp(void *arg, enum msp_err err, struct msp_span answer)
+{
+	struct look *l = arg;
+	struct prt_server *s = l->server;
+
+	l->xchg = NULL;
+	if (err == MSP_OK)
+		prt_answer_read(answer, &l->probe->child, MSP_TYPE_SOA, &l->probe->prober->scratch, &s->udp, &s->agent);
+	else
+		take_failure(err, &s->udp);
+	look_is_over(l);
+}
+
+/* Once, and once more: together as long as over TCP. False: it was not asked, its answer says so. */
+static bool ask_udp(struct look *l)
+{
+	struct prt_prober *r = l->probe->prober;
+	uint32_t timeout_ms = r->conf.timeout_ms;
+	struct msp_xchg_params p = { .server = l->server->addr,
+				     .source = *source_for(r, &l->server->addr),
+				     .transport = MSP_UDP_ONLY,
+				     .timeout_ms = { timeout_ms / 3 + 1, timeout_ms - timeout_ms / 3 } };
+	uint8_t mem[MSP_HEADER_LEN + MSP_NAME_MAX + 4 + 11]; /* a question and an OPT */
+	enum msp_err err;
+	struct msp_msgw w;
+	struct msp_optw o;
+
+	msp_msgw_init(&w, mem, sizeof(mem), msp_rand_u16(&r->rand), MSP_OPCODE_QUERY, 0);
+	msp_msgw_question(&w, &l->probe->child, MSP_TYPE_SOA, MSP_CLASS_IN);
+	o = msp_optw_open(&w, MSP_EDNS_PAYLOAD, MSP_RCODE_NOERROR, false);
+	msp_optw_close(&o);
+	err = msp_msgw_finish(&w, &p.message);
+	if (err == MSP_OK)
+		err = msp_xchg_start(r->loop, &p, on_udp, l, &l->xchg);
+	if (err != MSP_OK)
+		take_failure(MSP_ENET, &l->server->udp); /* as in ask() */
+	return err == MSP_OK;
 }
 
 /* --- the addresses --- */
@@ -336,6 +398,7 @@ static enum msp_err add_addresses(struct host *h, const struct msp_rrset *set)
 			p->room = room;
 		}
 		p->target[p->targets].host = (uint8_t)(h - p->host);
+		p->target[p->targets].is_new = h->is_new;
 		err = msp_addr_from_octets(set->rdata[i], p->prober->conf.port, &p->target[p->targets].addr);
 		p->targets += err == MSP_OK;
 		h->addrs += err == MSP_OK;
@@ -370,6 +433,7 @@ static void fill_host(struct prt_probe *p, size_t i, size_t addrs_max, struct pr
 			continue;
 		(*at)->host = h->name;
 		(*at)->addr = p->target[k].addr;
+		(*at)->udp.is_asked = p->target[k].is_new;
 		(*at)++;
 		taken++;
 	}
@@ -414,31 +478,46 @@ static enum msp_err why_none(const struct prt_probe *p, const struct msp_name *n
 	return h->is_refused ? MSP_EREFUSED : h->is_unresolved ? MSP_ENET : MSP_ENOTFOUND;
 }
 
+static bool is_left_alone(const struct look *l)
+{
+	return (l->probe->questions & PRT_PROBE_IDLE) != 0 &&
+	       !prt_dead_may_ask(&l->probe->prober->dead, &l->server->addr, msp_mono_now());
+}
+
+/* False: nothing was asked. */
+static bool begin_look(struct look *l)
+{
+	const struct prt_server *s = l->server;
+
+	if (s->addr.family == MSP_FAMILY_NONE)
+		fail_round(l, first_round, why_none(l->probe, &s->host));
+	else if (is_left_alone(l))
+		fail_round(l, first_round, MSP_ETIMEOUT);
+	else if (ask(l, first_round, on_first_round))
+		return true;
+	if ((l->probe->questions & PRT_Q_HOSTS) != 0)
+		fail_round(l, second_round, s->answer[PRT_Q_NS].err);
+	return false;
+}
+
 /* All addresses are known: ask them. From the loop; p may be over when it returns. */
 static void look(struct prt_probe *p)
 {
 	struct msp_mono deadline = msp_mono_add_ms(msp_mono_now(), p->prober->conf.timeout_ms);
-	size_t failed = 0;
 
 	if (make_evidence(p) != MSP_OK) { /* without a server: nothing was seen */
 		finish(p);
 		return;
 	}
-	p->open = p->looks;
 	for (size_t i = 0; i < p->looks; i++) {
 		struct look *l = &p->look[i];
 
 		*l = (struct look){ .probe = p, .server = &p->evidence.server[i], .deadline = deadline };
-		if (l->server->addr.family != MSP_FAMILY_NONE && ask(l, first_round, on_first_round))
-			continue;
-		if (l->server->addr.family == MSP_FAMILY_NONE)
-			fail_round(l, first_round, why_none(p, &l->server->host));
-		if ((p->questions & PRT_Q_HOSTS) != 0)
-			fail_round(l, second_round, l->server->answer[PRT_Q_NS].err);
-		failed++;
+		p->open += begin_look(l);
+		if (l->server->udp.is_asked)
+			p->open += ask_udp(l);
 	}
-	p->open -= failed;
-	if (p->open == 0)
+	if (p->open == 0) /* nobody could be asked, and no answer has come before the loop's next round */
 		finish(p);
 }
 
@@ -498,26 +577,47 @@ static void on_pump(void *arg)
 
 /* --- starting --- */
 
-static enum msp_err add_host(struct prt_probe *p, const struct prt_delegation *d, struct msp_span rdata)
+static bool has_ns(const struct prt_delegation *d, struct msp_span rdata)
+{
+	const struct msp_rrset *ns = prt_delegation_ns(d);
+
+	return ns != NULL && msp_rrset_has(ns, rdata);
+}
+
+/* Glue of a name server that is there already may name another machine now. */
+static bool has_glue(const struct prt_delegation *d, const struct msp_name *host, const struct msp_addr *a)
+{
+	bool is_v4 = a->family == MSP_FAMILY_V4;
+	const struct msp_rrset *set = prt_delegation_get(d, host, is_v4 ? MSP_TYPE_A : MSP_TYPE_AAAA);
+
+	return set != NULL && msp_rrset_has(set, msp_span(a->oct, is_v4 ? 4 : 16));
+}
+
+static enum msp_err add_host(struct prt_probe *p, const struct prt_delegation *d, const struct prt_delegation *known,
+			     struct msp_span rdata)
 {
 	const struct prt_probe_conf *conf = &p->prober->conf;
 	struct host *h = &p->host[p->hosts];
 	enum msp_err err = msp_rdata_name_parse(rdata, &h->name);
+	size_t first = p->targets;
 
 	if (err != MSP_OK)
 		return MSP_EVALUE;
 	h->probe = p;
 	p->hosts++;
 	h->needs_lookup = !msp_name_is_under(&h->name, &d->child);
+	h->is_new = known != NULL && !has_ns(known, rdata);
 	if (conf->ipv4)
 		err = add_addresses(h, prt_delegation_get(d, &h->name, MSP_TYPE_A));
 	if (err == MSP_OK && conf->ipv6)
 		err = add_addresses(h, prt_delegation_get(d, &h->name, MSP_TYPE_AAAA));
+	for (size_t i = first; known != NULL && i < p->targets; i++)
+		p->target[i].is_new |= !has_glue(known, &h->name, &p->target[i].addr);
 	return err;
 }
 
-enum msp_err prt_probe_start(struct prt_prober *r, const struct prt_delegation *d, unsigned questions, prt_probe_fn *cb,
-			     void *arg, struct prt_probe **out)
+enum msp_err prt_probe_start(struct prt_prober *r, const struct prt_delegation *d, const struct prt_delegation *known,
+			     unsigned questions, prt_probe_fn *cb, void *arg, struct prt_probe **out)
 {
 	const struct msp_rrset *ns = prt_delegation_ns(d);
 	struct prt_probe *p;
@@ -537,7 +637,7 @@ enum msp_err prt_probe_start(struct prt_prober *r, const struct prt_delegation *
 	p->cb = cb;
 	p->arg = arg;
 	for (size_t i = 0; err == MSP_OK && i < ns->count; i++)
-		err = add_host(p, d, ns->rdata[i]);
+		err = add_host(p, d, known, ns->rdata[i]);
 	if (err != MSP_OK) {
 		probe_free(p);
 		return err;
@@ -587,6 +687,8 @@ enum msp_err prt_prober_new(struct msp_loop *loop, struct msp_resolver *resolver
 		return MSP_ENOMEM;
 	r->loop = loop;
 	r->resolver = resolver;
+	msp_rand_init_system(&r->rand);
+	prt_dead_init(&r->dead, msp_rand_u64(&r->rand));
 	prt_prober_set(r, conf);
 	err = msp_timer_new(loop, on_pump, r, &r->pump);
 	if (err == MSP_OK)

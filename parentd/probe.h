@@ -2,8 +2,9 @@
 /**
  * @file
  * Looks at the servers of a delegation: resolves the names of its name servers, asks every address directly over TCP
- * with DO=1, and hands out what was seen (evidence.h), which others judge. Nothing is cached.
- * @source PROTOCOL G.4 "Probe all addresses of all NS"
+ * with DO=1, those of new servers over UDP too, and hands out what was seen (evidence.h), which others judge. No answer
+ * is cached; of addresses that do not answer is remembered that they do not.
+ * @source PROTOCOL G.4 "Probe all addresses of all NS", "UDP and TCP"
  */
 #ifndef PRT_PROBE_H
 #define PRT_PROBE_H
@@ -37,7 +38,10 @@ size_t prt_prober_load(const struct prt_prober *p);
 /** Not a question: addresses may be private or loopback ones. Without it those are never asked: whoever has a child
  * would have us connect to our own network. */
 #define PRT_PROBE_PRIVATE (1u << (PRT_Q__N + 1))
-#define PRT_PROBE_CHECK   ((1u << PRT_Q_SOA) | (1u << PRT_Q_NS) | (1u << PRT_Q_DNSKEY))
+/** Nor this: nobody waits for the outcome, so that addresses that did not take connections of late are left alone for a
+ * while: they are there as if they had not answered (MSP_ETIMEOUT). */
+#define PRT_PROBE_IDLE  (1u << (PRT_Q__N + 2))
+#define PRT_PROBE_CHECK ((1u << PRT_Q_SOA) | (1u << PRT_Q_NS) | (1u << PRT_Q_DNSKEY))
 #define PRT_PROBE_GLANCE                                                                                               \
 	((1u << PRT_Q_CDS) | (1u << PRT_Q_CDNSKEY) | (1u << PRT_Q_CSYNC)) /* is there anything at all? */
 #define PRT_PROBE_CDS   (PRT_PROBE_CHECK | (1u << PRT_Q_CDS) | (1u << PRT_Q_CDNSKEY) | (1u << PRT_Q_SOA_AGAIN))
@@ -54,10 +58,13 @@ struct prt_probe;
 /**
  * Look at the servers that `d` names: its NS RRset, with its glue for names below the child, and look-ups (addresses
  * need no signature, what is found there proves itself) for the others.
+ * @param known NULL: nobody is asked over UDP. Else read before this returns: name servers that it does not have, and
+ * addresses that it does not have as glue, are new, and asked for the SOA over UDP, twice at most (prt_server.udp)
  * @return MSP_OK: cb fires exactly once, later; MSP_EBUSY; MSP_ENOMEM; MSP_EVALUE: d has no NS
  */
-MSP_CHECKED enum msp_err prt_probe_start(struct prt_prober *p, const struct prt_delegation *d, unsigned questions,
-					 prt_probe_fn *cb, void *arg, struct prt_probe **out);
+MSP_CHECKED enum msp_err prt_probe_start(struct prt_prober *p, const struct prt_delegation *d,
+					 const struct prt_delegation *known, unsigned questions, prt_probe_fn *cb,
+					 void *arg, struct prt_probe **out);
 void prt_probe_cancel(struct prt_probe **p);
 
 #endif

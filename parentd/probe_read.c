@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "probe_read.h"
 
+#include <msproto/msg/edns.h>
 #include <msproto/msg/msg.h>
 
 #define RECORDS_MAX 256 /* of one RRset, signatures apart; nobody honest comes near */
@@ -33,8 +34,21 @@ static enum msp_err take_record(const struct msp_rr *rr, const struct msp_name *
 	return add(&out->sigs, rr, name);
 }
 
+/* RFC 9567 5 and 6.2: one option at most, in it a whole name; at the root there is nobody to report to. */
+static void read_agent(const struct msp_msg *m, struct msp_name *agent)
+{
+	struct msp_option o;
+	struct msp_name name;
+
+	if (msp_name_is_set(agent) || !m->edns.present || msp_edns_count(&m->edns, MSP_OPT_REPORT_CHANNEL) != 1)
+		return;
+	if (msp_edns_find(&m->edns, MSP_OPT_REPORT_CHANNEL, &o) && msp_name_from_wire(o.data, &name) == MSP_OK &&
+	    !msp_name_is_root(&name))
+		*agent = name;
+}
+
 static enum msp_err read_answer(struct msp_span raw, const struct msp_name *name, uint16_t type,
-				struct msp_rr_scratch *scratch, struct prt_answer *out)
+				struct msp_rr_scratch *scratch, struct prt_answer *out, struct msp_name *agent)
 {
 	struct msp_msg m;
 	enum msp_err err = msp_msg_frame(raw, scratch, &m, NULL);
@@ -43,6 +57,7 @@ static enum msp_err read_answer(struct msp_span raw, const struct msp_name *name
 
 	if (err != MSP_OK)
 		return MSP_EFORMAT;
+	read_agent(&m, agent);
 	out->is_authoritative = (m.flags & MSP_FLAG_AA) != 0;
 	if ((m.flags & MSP_FLAG_TC) != 0)
 		return MSP_ETRUNC;
@@ -60,10 +75,10 @@ static enum msp_err read_answer(struct msp_span raw, const struct msp_name *name
 }
 
 void prt_answer_read(struct msp_span raw, const struct msp_name *name, uint16_t type, struct msp_rr_scratch *scratch,
-		     struct prt_answer *out)
+		     struct prt_answer *out, struct msp_name *agent)
 {
 	out->is_asked = true;
-	out->err = read_answer(raw, name, type, scratch, out);
+	out->err = read_answer(raw, name, type, scratch, out, agent);
 	if (out->err == MSP_OK && out->set != NULL)
 		return;
 	msp_rrset_free(&out->set);

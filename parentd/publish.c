@@ -1,13 +1,17 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What is published for each parent, and the two ways of doing it here: UPDATE into the parent zone, hidden primary. */
+/*
+ * What is published for each parent, and one way of doing it: as hidden primary. A new configuration is made ready
+ * beside the old one, which goes on until the books have told what is to be known of before: they may take their time.
+ */
 #include "publish_priv.h"
+
+#include "work.h"
 
 #include <msproto/auth/digest.h>
 #include <msproto/base/mem.h>
 #include <msproto/io/xchg.h>
 #include <msproto/msg/edns.h>
 #include <msproto/msg/notify.h>
-#include <msproto/msg/update.h>
 #include <msproto/wire/rdata.h>
 #include <msproto/zone/serial.h>
 
@@ -15,16 +19,14 @@
 #include <string.h>
 
 #define RETRY_FIRST_MS  2000
-#define RETRY_MAX_MS    600000
-#define AGAIN_MS        3600000 /* somebody may have taken the records out of the parent zone */
-#define ANSWER_MS       10000
 #define AGAIN_FAILED_MS 10000
 #define NOTIFY_TRIES    5
 #define REFRESH_S       300
 #define RETRY_S         60
 #define EXPIRE_S        1209600
 #define META_MAX        64
-#define CONTENT_MAX     (64u << 10)
+#define CONTENT_MAX     (2u << 20)
+#define NAMES_MAX       4096
 
 /* --- what ----------------------------------------------------------------------------------------------------------
  */
@@ -70,6 +72,7 @@ enum msp_err prt_publisher_records(struct prt_app *app, const struct prt_conf_pa
 				     .numbers = &app->conf->numbers };
 	enum msp_err err = MSP_OK;
 
+	in.child = prt_settings_dsync(app->settings, parent, &in.child_count);
 	bootstrap_text(app, parent, bootstrap, sizeof(bootstrap));
 	for (size_t i = 0; i < in.key_count; i++)
 		key[i] = msp_key_rdata(prt_settings_key(app->settings, i));
@@ -78,84 +81,26 @@ enum msp_err prt_publisher_records(struct prt_app *app, const struct prt_conf_pa
 	return err == MSP_OK ? prt_records_make(&in, out) : err;
 }
 
-/* --- UPDATE into the parent zone ---------------------------------------------------------------------------------- */
-
-static void later(struct prt_publish_job *j, bool is_ok)
+bool prt_publisher_reaches(const struct prt_conf_parent *parent, const struct msp_name *owner)
 {
-	if (is_ok) {
-		j->pause_ms = RETRY_FIRST_MS;
-		msp_timer_start(j->timer, AGAIN_MS);
-		return;
-	}
-	msp_timer_start(j->timer, j->pause_ms);
-	j->pause_ms = j->pause_ms * 2 > RETRY_MAX_MS ? RETRY_MAX_MS : j->pause_ms * 2;
+	return prt_conf_publishes(parent, owner);
 }
 
-static void updated(void *arg, enum msp_err err, struct msp_span answer)
+/* Children look for them: somebody has to publish them. */
+static void say_what_is_left_out(const struct prt_publish_job *j)
 {
-	struct prt_publish_job *j = arg;
-	struct msp_why why = { "" };
+	struct prt_app *app = j->set->publisher->app;
+	struct msp_buf names;
 
-	j->xchg = NULL;
-	err = msp_tsig_conclude(&j->ctx, err, answer, &j->publisher->scratch, msp_wall_now(), &why);
-	if (err != MSP_OK)
-		msp_log(j->app->log, MSP_LOG_WARNING, "publish-failed", MSP_F_STR("parent", MSP_NAME(&j->parent->zone)),
-			MSP_F_STR("error", msp_err_text(err)), MSP_F_STR("why", why.text));
-	else
-		msp_log(j->app->log, MSP_LOG_INFO, "published", MSP_F_STR("parent", MSP_NAME(&j->parent->zone)));
-	later(j, err == MSP_OK);
-}
-
-/* Each RRset is put in place of what is there; what lies outside of the parent zone is somebody else's to publish. */
-static enum msp_err build_update(struct prt_publish_job *j, const struct msp_tsig_key *tsig, size_t *len)
-{
-	struct msp_msgw w;
-	struct msp_span s;
-	enum msp_err err;
-
-	msp_updw_init(&w, j->publisher->message, sizeof(j->publisher->message), msp_rand_u16(&j->app->rand),
-		      &j->parent->zone);
-	for (size_t i = 0; i < j->records.count; i++) {
-		const struct msp_rrset *set = j->records.set[i];
-
-		if (!msp_name_is_under(&set->owner, &j->parent->zone))
-			continue;
-		msp_updw_del_rrset(&w, &set->owner, set->type);
-		for (size_t k = 0; k < set->count; k++)
-			msp_updw_add(&w, &set->owner, set->type, set->ttl, set->rdata[k]);
-	}
-	err = msp_msgw_finish(&w, &s);
-	*len = s.len;
-	return err == MSP_OK ? msp_tsig_sign_request(tsig, msp_wall_now(), j->publisher->message, len,
-						     sizeof(j->publisher->message), &j->ctx)
-			     : err;
-}
-
-static const struct prt_conf_backend *update_backend(const struct prt_conf_parent *p)
-{
-	const struct prt_conf_backend *b = p->backends.item;
-
-	for (size_t i = 0; i < p->backends.count; i++)
-		if (b[i].kind == PRT_BACKEND_UPDATE)
-			return &b[i];
-	return NULL;
-}
-
-static void send_update(struct prt_publish_job *j)
-{
-	const struct prt_conf_backend *b = update_backend(j->parent);
-	const struct msp_tsig_key *tsig = prt_settings_tsig_named(j->app->settings, &b->tsig_key);
-	struct msp_xchg_params p = { .server = b->addr, .transport = MSP_TCP_ONLY, .timeout_ms = { ANSWER_MS } };
-	size_t len = 0;
-	enum msp_err err = build_update(j, tsig, &len);
-
-	p.message = msp_span(j->publisher->message, len);
-	if (err == MSP_OK)
-		err = msp_xchg_start(j->app->loop, &p, updated, j, &j->xchg);
-	if (err != MSP_OK) {
-		msp_tsig_ctx_fini(&j->ctx);
-		later(j, false);
-	}
+	msp_buf_init(&names, NAMES_MAX);
+	for (size_t i = 0; j->parent->publish.how == PRT_PUBLISH_UPDATE && i < j->records.count; i++)
+		if (!prt_publisher_reaches(j->parent, &j->records.set[i]->owner))
+			msp_buf_printf(&names, "%s%s %s", names.len > 0 ? ", " : "",
+				       MSP_NAME(&j->records.set[i]->owner), MSP_TYPE(j->records.set[i]->type));
+	if (names.len > 0)
+		msp_log(app->log, MSP_LOG_WARNING, "publish-left-out", MSP_F_STR("parent", MSP_NAME(&j->parent->zone)),
+			MSP_F_STR("records", msp_buf_text(&names)), MSP_F_STR("why", "outside of the parent zone"));
+	msp_buf_fini(&names);
 }
 
 /* --- hidden primary ----------------------------------------------------------------------------------------------- */
@@ -168,10 +113,9 @@ static enum msp_err add_record(struct msp_rrset **set, const struct msp_name *ow
 	return err == MSP_OK ? msp_rrset_add(*set, rdata) : err;
 }
 
-static enum msp_err make_soa(struct prt_publish_job *j, const struct msp_name *mname)
+static enum msp_err make_soa(struct prt_publish_job *j)
 {
-	struct msp_soa soa = { .mname = *mname,
-			       .serial = j->serial,
+	struct msp_soa soa = { .serial = j->serial,
 			       .refresh_s = REFRESH_S,
 			       .retry_s = RETRY_S,
 			       .expire_s = EXPIRE_S,
@@ -180,7 +124,8 @@ static enum msp_err make_soa(struct prt_publish_job *j, const struct msp_name *m
 	struct msp_wr wr;
 	enum msp_err err = msp_name_prepend("hostmaster", &j->parent->zone, &soa.rname);
 
-	msp_rrset_free(&j->soa);
+	if (err == MSP_OK)
+		err = msp_name_from_text(j->parent->publish.ns.item[0], &soa.mname);
 	msp_wr_init(&wr, mem, sizeof(mem));
 	msp_soa_write(&wr, &soa);
 	if (err == MSP_OK)
@@ -206,9 +151,10 @@ static enum msp_err content_digest(const struct prt_publish_job *j, uint8_t out[
 	return err;
 }
 
-/* {serial (4), digest (32)}: a new content gets the next serial before anybody sees it. */
+/* {serial (4), digest (32)}: a new content gets the next serial before anybody sees it. In a worker. */
 static enum msp_err settle_serial(struct prt_publish_job *j)
 {
+	struct prt_books *books = j->set->publisher->app->books;
 	uint8_t digest[32], row[36];
 	char key[sizeof(struct msp_name_text) + META_MAX];
 	struct msp_buf old;
@@ -218,7 +164,7 @@ static enum msp_err settle_serial(struct prt_publish_job *j)
 	(void)snprintf(key, sizeof(key), "publish:%s", MSP_NAME(&j->parent->zone));
 	msp_buf_init(&old, sizeof(row));
 	if (err == MSP_OK)
-		err = prt_books_meta_get(j->app->books, key, &old);
+		err = prt_books_meta_get(books, key, &old);
 	if (err == MSP_OK && old.len == sizeof(row)) {
 		struct msp_rd rd;
 
@@ -234,25 +180,23 @@ static enum msp_err settle_serial(struct prt_publish_job *j)
 	msp_wr_u32(&wr, j->serial);
 	msp_wr_octets(&wr, msp_span(digest, sizeof(digest)));
 	if (err == MSP_OK)
-		err = prt_books_meta_put(j->app->books, key, msp_wr_span(&wr));
+		err = prt_books_meta_put(books, key, msp_wr_span(&wr));
 	msp_buf_fini(&old);
 	return err;
 }
 
-static enum msp_err make_zone(struct prt_publish_job *j)
+static enum msp_err make_ns(struct prt_publish_job *j)
 {
 	const struct prt_conf_publish *p = &j->parent->publish;
-	struct msp_name mname, ns;
-	enum msp_err err = msp_name_from_text(p->ns.item[0], &mname);
+	struct msp_name ns;
+	enum msp_err err = MSP_OK;
 
 	for (size_t i = 0; err == MSP_OK && i < p->ns.count; i++) {
 		err = msp_name_from_text(p->ns.item[i], &ns);
 		if (err == MSP_OK)
 			err = add_record(&j->ns, &j->apex, MSP_TYPE_NS, p->ttl_s, msp_name_span(&ns));
 	}
-	if (err == MSP_OK)
-		err = settle_serial(j);
-	return err == MSP_OK ? make_soa(j, &mname) : err;
+	return err;
 }
 
 static void notify(void *arg);
@@ -260,13 +204,14 @@ static void notify(void *arg);
 static void notified(void *arg, enum msp_err err, struct msp_span answer)
 {
 	struct prt_publish_down *d = arg;
+	struct prt_publisher *p = d->job->set->publisher;
 	struct msp_why why = { "" };
 
 	d->xchg = NULL;
-	err = msp_tsig_conclude(&d->ctx, err, answer, &d->job->publisher->scratch, msp_wall_now(), &why);
+	err = msp_tsig_conclude(&d->ctx, err, answer, &p->scratch, msp_wall_now(), &why);
 	if (err == MSP_OK)
 		return;
-	msp_log(d->job->app->log, MSP_LOG_INFO, "publish-notify-failed", MSP_F_STR("to", MSP_ADDR(&d->remote.addr)),
+	msp_log(p->app->log, MSP_LOG_INFO, "publish-notify-failed", MSP_F_STR("to", MSP_ADDR(&d->remote.addr)),
 		MSP_F_STR("error", msp_err_text(err)), MSP_F_STR("why", why.text));
 	if (++d->tries < NOTIFY_TRIES)
 		msp_timer_start(d->timer, (uint64_t)RETRY_FIRST_MS << d->tries);
@@ -276,8 +221,9 @@ static void notify(void *arg)
 {
 	struct prt_publish_down *d = arg;
 	struct prt_publish_job *j = d->job;
+	struct prt_app *app = j->set->publisher->app;
 	struct msp_xchg_params p = { .server = d->remote.addr, .transport = MSP_UDP_THEN_TCP, .timeout_ms = { 5000 } };
-	const struct msp_tsig_key *tsig = prt_settings_tsig_named(j->app->settings, &d->remote.tsig_key);
+	const struct msp_tsig_key *tsig = prt_settings_tsig_named(j->set->settings, &d->remote.tsig_key);
 	uint8_t mem[1500];
 	struct msp_msgw w;
 	struct msp_span s;
@@ -286,14 +232,14 @@ static void notify(void *arg)
 
 	if (d->xchg != NULL)
 		return;
-	msp_notifyw_init(&w, mem, sizeof(mem), msp_rand_u16(&j->app->rand), &j->apex, MSP_TYPE_SOA, NULL);
+	msp_notifyw_init(&w, mem, sizeof(mem), msp_rand_u16(&app->rand), &j->apex, MSP_TYPE_SOA, NULL);
 	err = msp_msgw_finish(&w, &s);
 	len = s.len;
 	if (err == MSP_OK)
 		err = msp_tsig_sign_request(tsig, msp_wall_now(), mem, &len, sizeof(mem), &d->ctx);
 	p.message = msp_span(mem, len);
 	if (err == MSP_OK)
-		err = msp_xchg_start(j->app->loop, &p, notified, d, &d->xchg);
+		err = msp_xchg_start(app->loop, &p, notified, d, &d->xchg);
 	if (err != MSP_OK && ++d->tries < NOTIFY_TRIES)
 		msp_timer_start(d->timer, RETRY_FIRST_MS);
 }
@@ -312,7 +258,7 @@ static enum msp_err open_downs(struct prt_publish_job *j)
 
 		d->job = j;
 		d->remote = remotes[j->down_count];
-		err = msp_timer_new(j->app->loop, notify, d, &d->timer);
+		err = msp_timer_new(j->set->publisher->app->loop, notify, d, &d->timer);
 		if (err != MSP_OK)
 			break;
 		msp_timer_start(d->timer, 0);
@@ -320,23 +266,11 @@ static enum msp_err open_downs(struct prt_publish_job *j)
 	return err;
 }
 
-/* --- life --------------------------------------------------------------------------------------------------------- */
-
-static void due(void *arg)
-{
-	struct prt_publish_job *j = arg;
-
-	if (j->xchg == NULL)
-		send_update(j);
-}
+/* --- a configuration ---------------------------------------------------------------------------------------------- */
 
 static void job_fini(struct prt_publish_job *j)
 {
-	if (j->xchg != NULL)
-		msp_xchg_cancel(&j->xchg);
-	if (j->timer != NULL)
-		msp_timer_close(&j->timer);
-	msp_tsig_ctx_fini(&j->ctx);
+	prt_publish_update_fini(j);
 	for (size_t i = 0; i < j->down_count; i++) {
 		if (j->down[i].xchg != NULL)
 			msp_xchg_cancel(&j->down[i].xchg);
@@ -349,56 +283,155 @@ static void job_fini(struct prt_publish_job *j)
 	prt_records_fini(&j->records);
 }
 
-static enum msp_err job_init(struct prt_publisher *p, struct prt_publish_job *j, const struct prt_conf_parent *parent)
+static bool is_primary(const struct prt_publish_job *j)
 {
-	struct prt_app *app = p->app;
+	return j->parent->publish.how == PRT_PUBLISH_PRIMARY;
+}
+
+static enum msp_err job_init(struct prt_publish_set *s, struct prt_publish_job *j, const struct prt_conf_parent *parent)
+{
 	enum msp_err err;
 
-	j->publisher = p;
-	j->app = app;
+	j->set = s;
 	j->parent = parent;
-	j->pause_ms = RETRY_FIRST_MS;
 	err = msp_name_prepend("_dsync", &parent->zone, &j->apex);
 	if (err == MSP_OK)
-		err = prt_publisher_records(app, parent, &j->records);
-	if (err == MSP_OK && parent->publish.how == PRT_PUBLISH_PRIMARY) {
-		err = make_zone(j);
-		return err == MSP_OK ? open_downs(j) : err;
-	}
-	if (err == MSP_OK && parent->publish.how == PRT_PUBLISH_UPDATE) {
-		err = msp_timer_new(app->loop, due, j, &j->timer);
-		if (err == MSP_OK)
-			msp_timer_start(j->timer, 0);
-	}
-	return err;
+		err = prt_publisher_records(s->publisher->app, parent, &j->records);
+	if (err == MSP_OK && is_primary(j))
+		err = make_ns(j);
+	return err == MSP_OK ? prt_publish_update_init(j) : err;
 }
 
-static enum msp_err open_jobs(struct prt_publisher *p)
+static void set_free(struct prt_publish_set **out)
+{
+	struct prt_publish_set *s = *out;
+
+	*out = NULL;
+	if (s == NULL)
+		return;
+	for (size_t i = 0; i < s->count; i++)
+		job_fini(&s->job[i]);
+	msp_free(s->job);
+	prt_settings_unref(&s->settings);
+	msp_free(s);
+}
+
+static enum msp_err set_new(struct prt_publisher *p, struct prt_publish_set **out)
 {
 	size_t count = p->app->conf->parents.count;
+	struct prt_publish_set *s = msp_alloc(1, sizeof(*s));
 	enum msp_err err = MSP_OK;
 
-	p->job = msp_alloc(count, sizeof(*p->job));
-	if (p->job == NULL)
+	if (s == NULL)
 		return MSP_ENOMEM;
-	p->settings = prt_settings_ref(p->app->settings);
-	for (size_t i = 0; i < count; i++) { /* one that fails is no reason for the others to be without */
-		enum msp_err own = job_init(p, &p->job[i], prt_conf_parent_at(p->app->conf, i));
-
-		p->count = i + 1;
-		err = err == MSP_OK ? own : err;
+	s->publisher = p;
+	s->settings = prt_settings_ref(p->app->settings);
+	s->job = msp_alloc(count, sizeof(*s->job));
+	if (s->job == NULL)
+		err = MSP_ENOMEM;
+	for (; err == MSP_OK && s->count < count; s->count++) {
+		err = job_init(s, &s->job[s->count], prt_conf_parent_at(p->app->conf, s->count));
+		if (err != MSP_OK)
+			job_fini(&s->job[s->count]);
 	}
+	if (err == MSP_OK)
+		*out = s;
+	else
+		set_free(&s);
 	return err;
 }
 
-static void close_jobs(struct prt_publisher *p)
+/* --- one after the other ------------------------------------------------------------------------------------------ */
+
+static void failed(struct prt_publisher *p, enum msp_err err)
 {
-	for (size_t i = 0; i < p->count; i++)
-		job_fini(&p->job[i]);
-	msp_free(p->job);
-	p->job = NULL;
-	p->count = 0;
-	prt_settings_unref(&p->settings);
+	set_free(&p->next);
+	msp_log(p->app->log, MSP_LOG_ERROR, "publish-failed", MSP_F_STR("error", msp_err_text(err)));
+	msp_timer_start(p->again, AGAIN_FAILED_MS); /* the store is away, perhaps */
+}
+
+static void install(struct prt_publisher *p)
+{
+	enum msp_err err = MSP_OK;
+
+	for (size_t i = 0; err == MSP_OK && i < p->next->count; i++)
+		if (is_primary(&p->next->job[i]))
+			err = make_soa(&p->next->job[i]);
+	if (err != MSP_OK) {
+		failed(p, err);
+		return;
+	}
+	set_free(&p->now);
+	p->now = p->next;
+	p->next = NULL;
+	for (size_t i = 0; i < p->now->count; i++) { /* one that fails is no reason for the others to be without */
+		struct prt_publish_job *j = &p->now->job[i];
+		enum msp_err own = prt_publish_update_start(j);
+
+		say_what_is_left_out(j);
+		if (own == MSP_OK && is_primary(j))
+			own = open_downs(j);
+		err = err == MSP_OK ? own : err;
+	}
+	if (err != MSP_OK)
+		failed(p, err);
+}
+
+static void settle(void *arg)
+{
+	struct prt_publisher *p = arg;
+	enum msp_err err = MSP_OK;
+
+	for (size_t i = 0; i < p->next->count; i++) {
+		if (err == MSP_OK && is_primary(&p->next->job[i]))
+			err = settle_serial(&p->next->job[i]);
+		p->next->job[i].err = err;
+	}
+}
+
+static void settled(void *arg)
+{
+	struct prt_publisher *p = arg;
+	enum msp_err err = p->next->job[p->next->count - 1].err; /* the first error stays */
+
+	if (err == MSP_OK)
+		install(p);
+	else
+		failed(p, err);
+	prt_publish_pump(p);
+}
+
+static void prepare(struct prt_publisher *p)
+{
+	bool needs_books = false;
+	enum msp_err err = set_new(p, &p->next);
+
+	for (size_t i = 0; err == MSP_OK && i < p->next->count; i++)
+		needs_books |= is_primary(&p->next->job[i]);
+	if (err == MSP_OK && needs_books)
+		err = prt_work_start(p->app->loop, settle, settled, p, &p->work);
+	else if (err == MSP_OK)
+		install(p);
+	if (err != MSP_OK)
+		failed(p, err);
+}
+
+void prt_publish_pump(struct prt_publisher *p)
+{
+	if (p->work != NULL)
+		return;
+	if (p->is_stale) {
+		p->is_stale = false;
+		prepare(p);
+	}
+	if (p->work == NULL && p->now != NULL)
+		prt_publish_update_pump(p);
+}
+
+void prt_publisher_renew(struct prt_publisher *p)
+{
+	p->is_stale = true;
+	prt_publish_pump(p);
 }
 
 static void renew(void *arg)
@@ -417,22 +450,10 @@ enum msp_err prt_publisher_open(struct prt_app *app, struct prt_publisher **out)
 	p->app = app;
 	err = msp_timer_new(app->loop, renew, p, &p->again);
 	if (err == MSP_OK)
-		err = open_jobs(p);
-	if (err != MSP_OK)
+		prt_publisher_renew(p);
+	else
 		prt_publisher_close(out);
 	return err;
-}
-
-void prt_publisher_renew(struct prt_publisher *p)
-{
-	enum msp_err err;
-
-	close_jobs(p);
-	err = open_jobs(p);
-	if (err == MSP_OK)
-		return;
-	msp_log(p->app->log, MSP_LOG_ERROR, "publish-failed", MSP_F_STR("error", msp_err_text(err)));
-	msp_timer_start(p->again, AGAIN_FAILED_MS); /* the store is away, perhaps */
 }
 
 void prt_publisher_close(struct prt_publisher **out)
@@ -442,7 +463,9 @@ void prt_publisher_close(struct prt_publisher **out)
 	*out = NULL;
 	if (p == NULL)
 		return;
-	close_jobs(p);
+	prt_work_leave(&p->work);
+	set_free(&p->next);
+	set_free(&p->now);
 	if (p->again != NULL)
 		msp_timer_close(&p->again);
 	msp_free(p);

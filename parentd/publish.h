@@ -12,15 +12,21 @@
 #include "shell.h"
 
 struct prt_publisher;
+/** Both begin: what was published before is found in the books, by a worker. */
 MSP_CHECKED enum msp_err prt_publisher_open(struct prt_app *app, struct prt_publisher **out);
 void prt_publisher_renew(struct prt_publisher *p);
+/** May wait for the store. */
 void prt_publisher_close(struct prt_publisher **p);
 /** Of one parent; owned by the caller. */
 MSP_CHECKED enum msp_err prt_publisher_records(struct prt_app *app, const struct prt_conf_parent *parent,
 					       struct prt_records *out);
+/** Whether a record with this owner is published in the way that the parent is configured for; NONE: by hand, all are.
+ */
+bool prt_publisher_reaches(const struct prt_conf_parent *parent, const struct msp_name *owner);
 /**
- * A QUERY: SOA, AXFR, IXFR for a zone served here (TSIG, downstreams only), or any question about the target's or the
- * DSYNC records, answered from the same records. @return false: not a question for here, *req untouched.
+ * A QUERY at or below _dsync of a parent with how = "primary": AXFR, IXFR (TSIG, downstreams only), or any question,
+ * answered from the same records. The target's KEY, SVCB and addresses are among them when the target lies there.
+ * @return false: not a question for here, *req untouched.
  */
 bool prt_publisher_serve(struct prt_app *app, struct msp_req **req, const struct msp_msg *m);
 

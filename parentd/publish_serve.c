@@ -2,31 +2,34 @@
 /* The zone _dsync below a parent, as its hidden primary: transfers with TSIG, and plain questions about it. */
 #include "publish_priv.h"
 
+#include <msproto/base/mem.h>
 #include <msproto/io/xfr.h>
 #include <msproto/msg/edns.h>
 
-#define SETS_MAX   16
 #define ANSWER_MAX 4096
 #define PLAIN_MAX  512
+#define TSIG_ROOM  (10 + 13 + 16 + MSP_TSIG_MAC_MAX) /* beside the key's name */
 
 static const struct prt_publish_job *job_for(const struct prt_publisher *p, const struct msp_name *name)
 {
-	for (size_t i = 0; i < p->count; i++)
-		if (p->job[i].soa != NULL && msp_name_is_under(name, &p->job[i].apex))
-			return &p->job[i];
+	for (size_t i = 0; p->now != NULL && i < p->now->count; i++)
+		if (p->now->job[i].soa != NULL && msp_name_is_under(name, &p->now->job[i].apex))
+			return &p->now->job[i];
 	return NULL;
 }
 
-/* Records of the zone: what is at or below its apex. */
-static size_t zone_sets(const struct prt_publish_job *j, const struct msp_rrset *sets[SETS_MAX])
+/* It is to be served, and the books have not said yet with which serial. */
+static bool is_to_come(const struct prt_app *app, const struct msp_name *name)
 {
-	size_t count = 0;
+	for (size_t i = 0; app->publisher->now == NULL && i < app->conf->parents.count; i++) {
+		const struct prt_conf_parent *p = prt_conf_parent_at(app->conf, i);
+		struct msp_name apex;
 
-	sets[count++] = j->ns;
-	for (size_t i = 0; i < j->records.count && count < SETS_MAX; i++)
-		if (msp_name_is_under(&j->records.set[i]->owner, &j->apex))
-			sets[count++] = j->records.set[i];
-	return count;
+		if (p->publish.how == PRT_PUBLISH_PRIMARY && msp_name_is_under(name, &p->zone) &&
+		    msp_name_prepend("_dsync", &p->zone, &apex) == MSP_OK && msp_name_is_under(name, &apex))
+			return true;
+	}
+	return false;
 }
 
 /* --- transfers ---------------------------------------------------------------------------------------------------- */
@@ -83,12 +86,23 @@ static void refuse_tsig(struct msp_req **req, const struct msp_msg *m, const str
 	msp_req_reply(req, msp_span(mem, len));
 }
 
-static void transfer(const struct prt_publish_job *j, struct msp_req **req, struct msp_tsig_ctx *ctx)
+/* The zone: what is at or below its apex. */
+static void transfer(const struct prt_publish_job *j, struct msp_req **req, const struct msp_msg *m,
+		     struct msp_tsig_ctx *ctx)
 {
-	const struct msp_rrset *sets[SETS_MAX];
-	size_t count = zone_sets(j, sets);
+	const struct msp_rrset **sets = msp_alloc(j->records.count + 1, sizeof(struct msp_rrset *));
+	size_t count = 0;
 
+	if (sets == NULL) {
+		refuse(req, m, MSP_RCODE_SERVFAIL, ctx);
+		return;
+	}
+	sets[count++] = j->ns;
+	for (size_t i = 0; i < j->records.count; i++)
+		if (msp_name_is_under(&j->records.set[i]->owner, &j->apex))
+			sets[count++] = j->records.set[i];
 	msp_xfr_send(req, j->soa, sets, count, ctx);
+	msp_free(sets);
 }
 
 /* --- plain questions ---------------------------------------------------------------------------------------------- */
@@ -104,51 +118,62 @@ static void add_set(struct msp_msgw *w, enum msp_section section, const struct m
 	}
 }
 
-static bool is_apex_closest(const struct prt_publish_job *j, const struct msp_name *name)
+static bool exists(const struct prt_publish_job *j, const struct msp_name *name)
 {
-	struct msp_name up;
-
-	for (unsigned labels = 1; msp_name_parent(name, labels, &up) == MSP_OK && !msp_name_equal(&up, &j->apex);
-	     labels++)
-		if (prt_records_has_name(&j->records, &up))
-			return false;
-	return true;
+	return msp_name_equal(name, &j->apex) || prt_records_has_name(&j->records, name);
 }
 
-/* The set asked for: at the name, or at the wildcard where the name does not exist, and nothing between it and the apex
- * does either (RFC 4592 3.3.1: the closest encloser is the apex). */
-static const struct msp_rrset *find(const struct prt_publish_job *j, const struct msp_name *name, uint16_t type,
-				    bool *exists)
+/* RFC 4592 3.3.1: the wildcard directly below the closest name above that exists. It is at or below the apex. */
+static enum msp_err wildcard_for(const struct prt_publish_job *j, const struct msp_name *name, struct msp_name *out)
 {
-	const struct msp_rrset *sets[SETS_MAX];
-	size_t count = zone_sets(j, sets);
-	struct msp_name wild;
-	const struct msp_name *at = name;
+	enum msp_err err = msp_name_parent(name, 1, out);
 
-	*exists = msp_name_equal(name, &j->apex) || prt_records_has_name(&j->records, name);
-	if (!*exists && is_apex_closest(j, name) && msp_name_prepend("*", &j->apex, &wild) == MSP_OK &&
-	    prt_records_has_name(&j->records, &wild)) {
-		*exists = true;
-		at = &wild;
+	while (err == MSP_OK && !exists(j, out))
+		err = msp_name_parent(out, 1, out);
+	return err == MSP_OK ? msp_name_prepend("*", out, out) : err;
+}
+
+/* The set asked for; NULL: there is none, and *is_there says whether there is the name at least. */
+static const struct msp_rrset *find(const struct prt_publish_job *j, const struct msp_name *name, uint16_t type,
+				    bool *is_there)
+{
+	struct msp_name at = *name;
+
+	*is_there = exists(j, name);
+	if (!*is_there)
+		*is_there = wildcard_for(j, name, &at) == MSP_OK && exists(j, &at);
+	if (msp_name_equal(name, &j->apex)) {
+		if (type == MSP_TYPE_SOA || type == MSP_TYPE_IXFR)
+			return j->soa;
+		if (type == MSP_TYPE_NS)
+			return j->ns;
 	}
-	if ((type == MSP_TYPE_SOA || type == MSP_TYPE_IXFR) && msp_name_equal(name, &j->apex))
-		return j->soa;
-	for (size_t i = 0; i < count; i++)
-		if (sets[i]->type == type && msp_name_equal(&sets[i]->owner, at))
-			return sets[i];
-	return NULL;
+	return *is_there ? prt_records_get(&j->records, &at, type) : NULL;
+}
+
+/* What the asker takes, less what the TSIG will need. */
+static size_t room_for(const struct msp_req *req, const struct msp_msg *m, const struct msp_tsig_ctx *ctx)
+{
+	size_t most = ANSWER_MAX;
+
+	if (!msp_req_is_tcp(req)) {
+		most = m->edns.present && m->edns.payload > PLAIN_MAX ? m->edns.payload : PLAIN_MAX;
+		if (most > MSP_EDNS_PAYLOAD)
+			most = MSP_EDNS_PAYLOAD;
+	}
+	return ctx->key == NULL ? most : most - TSIG_ROOM - msp_tsig_key_name(ctx->key)->len;
 }
 
 static void answer(const struct prt_publish_job *j, struct msp_req **req, const struct msp_msg *m,
 		   struct msp_tsig_ctx *ctx)
 {
-	size_t most = msp_req_is_tcp(*req) ? ANSWER_MAX : m->edns.present ? MSP_EDNS_PAYLOAD : PLAIN_MAX;
-	bool exists = false;
-	const struct msp_rrset *set = find(j, &m->question.name, m->question.type, &exists);
+	size_t most = room_for(*req, m, ctx);
+	bool is_there = false;
+	const struct msp_rrset *set = find(j, &m->question.name, m->question.type, &is_there);
 	uint8_t mem[ANSWER_MAX];
 	struct msp_msgw w;
 
-	msp_msgw_respond(&w, mem, sizeof(mem), m, exists ? MSP_RCODE_NOERROR : MSP_RCODE_NXDOMAIN, MSP_FLAG_AA);
+	msp_msgw_respond(&w, mem, sizeof(mem), m, is_there ? MSP_RCODE_NOERROR : MSP_RCODE_NXDOMAIN, MSP_FLAG_AA);
 	if (set != NULL)
 		add_set(&w, MSP_SEC_ANSWER, set, &m->question.name);
 	else
@@ -178,8 +203,14 @@ bool prt_publisher_serve(struct prt_app *app, struct msp_req **req, const struct
 	struct msp_tsig_ctx ctx = { 0 };
 	enum msp_err err;
 
-	if (j == NULL || m->question.cls != MSP_CLASS_IN)
+	if (m->count[MSP_SEC_QUESTION] != 1 || m->question.cls != MSP_CLASS_IN)
 		return false;
+	if (j == NULL && !is_to_come(app, &m->question.name))
+		return false;
+	if (j == NULL) {
+		refuse(req, m, MSP_RCODE_SERVFAIL, NULL);
+		return true;
+	}
 	err = msp_tsig_verify_request(m, prt_settings_find_tsig, app->settings, msp_wall_now(), &ctx, &error);
 	if (err != MSP_OK && err != MSP_EUNSIGNED)
 		refuse_tsig(req, m, &ctx, err, error);
@@ -187,7 +218,7 @@ bool prt_publisher_serve(struct prt_app *app, struct msp_req **req, const struct
 		answer(j, req, m, &ctx); /* IXFR over UDP: a single SOA sends the client to TCP (RFC 1995 2) */
 	else if (err == MSP_OK && msp_name_equal(&m->question.name, &j->apex) && msp_req_is_tcp(*req) &&
 		 is_downstream(j, ctx.key))
-		transfer(j, req, &ctx);
+		transfer(j, req, m, &ctx);
 	else
 		refuse(req, m, MSP_RCODE_REFUSED, &ctx);
 	msp_tsig_ctx_fini(&ctx);

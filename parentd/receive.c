@@ -237,6 +237,18 @@ struct prt_request *prt_request_new(struct prt_call *c)
 	return q;
 }
 
+void prt_request_verifies(struct prt_request *q, bool does)
+{
+	struct prt_receiver *r = q->call.r;
+
+	if (q->is_verifying == does)
+		return;
+	q->is_verifying = does;
+	r->verifying += does ? 1 : (size_t)-1;
+	if (r->app->books != NULL)
+		prt_books_expect(r->app->books, r->verifying);
+}
+
 void prt_request_end(struct prt_request *q)
 {
 	struct prt_receiver *r = q->call.r;
@@ -246,7 +258,7 @@ void prt_request_end(struct prt_request *q)
 	msp_tsig_ctx_fini(&q->call.tsig);
 	if (q->has_outcome)
 		prt_outcome_fini(&q->outcome);
-	r->verifying -= q->is_verifying;
+	prt_request_verifies(q, false);
 	r->request_count--;
 	r->request_octets -= q->call.m.raw.len;
 	*(q->prev != NULL ? &q->prev->next : &r->held) = q->next;

@@ -101,7 +101,7 @@ static bool check(struct prt_call *c, struct prt_refusal *no)
 		prt_refuse_no_child(no, child);
 		return false;
 	}
-	if (!(type == MSP_TYPE_CDS && parent->publish.cds) && !(type == MSP_TYPE_CSYNC && parent->publish.csync))
+	if (!prt_settings_announces(app->settings, parent, child, type))
 		return prt_refuse_own(no, MSP_EDE_SCHEME_NOT_ADVERTISED, rule, "%s: %s", MSP_TYPE(type),
 				      msp_ede_text(MSP_EDE_SCHEME_NOT_ADVERTISED));
 	if (!prt_books_may_have(app->books, child)) {

@@ -135,6 +135,8 @@ struct prt_receiver {
 };
 
 /* --- receive.c --- */
+/** It is being verified, or is not any more: counted, and the books hear of it. */
+void prt_request_verifies(struct prt_request *q, bool does);
 /** What was not authenticated costs its source a token. */
 void prt_call_spend(struct prt_call *c);
 /** Failed verifications: of the prefix, or of the address alone where it is proven; nobody can use up another's budget

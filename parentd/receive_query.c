@@ -62,8 +62,11 @@ static void inquiry(struct prt_call *c)
 		prt_call_refuse(c, &no);
 		return;
 	}
+	/* spec: B.2: draft 02 asked with ANY, and nobody else's codes 0 and 1 come with it. */
 	c->inquiry = prt_inquiry_read(&c->m.edns, &app->conf->numbers,
-				      prt_settings_rules(app->settings, parent, name)->keystate_compat_02, &c->key_id);
+				      c->m.question.type == MSP_TYPE_ANY ||
+					      prt_settings_rules(app->settings, parent, name)->keystate_compat_02,
+				      &c->key_id);
 	if (c->inquiry == PRT_INQUIRY_KEY && c->key_id != claim.sig.tag)
 		c->inquiry = PRT_INQUIRY_MALFORMED;
 	if (c->inquiry == PRT_INQUIRY_MALFORMED) {

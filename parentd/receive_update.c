@@ -250,17 +250,9 @@ static void wait_for_checks(struct prt_request *q)
 /* --- the decision ---------------------------------------------------------------------------------------------------
  */
 
-/* With no backend, and no zone that is read, what is accepted is what the parent has: no second transaction says so. */
-static bool is_published_at_once(const struct prt_request *q, const struct prt_outcome *out)
+static bool is_register(const struct prt_conf_parent *p)
 {
-	return (out->need & PRT_NEED_PUBLISH) != 0 && q->parent->backends.count == 0 &&
-	       q->parent->primary.addr.family == MSP_FAMILY_NONE && out->entries < PRT_ENTRIES_MAX;
-}
-
-static enum msp_err publish(struct prt_child *c, struct msp_wall now, struct prt_outcome *out)
-{
-	out->need &= ~(unsigned)PRT_NEED_PUBLISH;
-	return prt_desk_published(c, &c->registered, now, out);
+	return p->backends.count == 0 && p->primary.addr.family == MSP_FAMILY_NONE;
 }
 
 /* On the books' thread. */
@@ -291,8 +283,8 @@ static enum msp_err decide(void *arg, struct prt_child *c, bool exists, struct m
 	err = prt_desk_update(q->rules, c, &in, now, out);
 	if (err == MSP_OK && (out->need & PRT_NEED_CHECK) != 0)
 		q->has_wanted = c->pending.wait == PRT_WAIT_CHECKS && hash_of(&c->pending.wanted, q->wanted) == MSP_OK;
-	q->is_published = err == MSP_OK && is_published_at_once(q, out);
-	return q->is_published ? publish(c, now, out) : err;
+	q->is_published = err == MSP_OK && (out->need & PRT_NEED_PUBLISH) != 0 && is_register(q->parent);
+	return q->is_published ? prt_desk_is_register(c, out) : err;
 }
 
 static void decided(void *arg, enum msp_err err)
@@ -423,6 +415,14 @@ static void registrar(struct prt_call *c, const struct prt_conf_parent *parent)
 		finish_trouble(q, err);
 }
 
+static bool may_be_child(const struct prt_call *c, const struct prt_conf_parent *parent, const struct msp_name *name)
+{
+	const struct prt_app *app = c->r->app;
+
+	return prt_may_be_child(&parent->zone, name) && prt_settings_parent_of(app->settings, name) == parent &&
+	       prt_books_may_have(app->books, name);
+}
+
 /* Steps 2 and 3: signed, by a name that can be a child. */
 static bool check_signer(struct prt_call *c, const struct prt_conf_parent *parent, struct msp_sig0_claim *claim,
 			 struct prt_refusal *no)
@@ -436,19 +436,38 @@ static bool check_signer(struct prt_call *c, const struct prt_conf_parent *paren
 	if (msp_sig0_claim(&c->m, claim) != MSP_OK)
 		return prt_refuse(no, MSP_RCODE_FORMERR, "C.3 step 3: form of the SIG(0)", "malformed SIG(0)");
 	c->child = child;
-	if (prt_may_be_child(&parent->zone, child) && prt_settings_parent_of(app->settings, child) == parent &&
-	    prt_books_may_have(app->books, child))
+	if (may_be_child(c, parent, child))
 		return true;
 	app->stats.unknown_keys++;
 	prt_refuse_no_child(no, child);
 	return false;
 }
 
+/* The signature of an upload may have the wrong length because its key has: too short an RSA key. */
+static void refuse_signer(struct prt_call *c, const struct prt_conf_parent *parent, const struct msp_sig0_claim *claim,
+			  struct prt_refusal *no)
+{
+	const struct msp_name *child = &claim->sig.signer;
+	const struct prt_app *app = c->r->app;
+	enum msp_keystate_state state;
+
+	if (no->rcode != MSP_RCODE_FORMERR || !msp_name_is_set(child) || !may_be_child(c, parent, child) ||
+	    !prt_key_refuse_carried(&c->m, child, claim->sig.tag, claim->sig.algorithm,
+				    &prt_settings_rules(app->settings, parent, child)->keys, &c->r->scratch, &state,
+				    no)) {
+		prt_call_refuse_unknown(c, no);
+		return;
+	}
+	c->child = child;
+	c->inquiry = prt_inquiry_read(&c->m.edns, &app->conf->numbers, false, &c->key_id);
+	prt_call_refuse_state(c, no, c->inquiry == PRT_INQUIRY_MALFORMED ? MSP_KEYSTATE_MALFORMED : state);
+}
+
 void prt_receive_update(struct prt_call *c)
 {
 	struct prt_app *app = c->r->app;
 	const struct prt_conf_parent *parent;
-	struct msp_sig0_claim claim;
+	struct msp_sig0_claim claim = { .sig = { .covered = 0 } }; /* no signer: it could not be read */
 	struct msp_why why = { "" };
 	struct prt_refusal no;
 
@@ -471,7 +490,7 @@ void prt_receive_update(struct prt_call *c)
 		return;
 	}
 	if (!check_signer(c, parent, &claim, &no)) {
-		prt_call_refuse_unknown(c, &no);
+		refuse_signer(c, parent, &claim, &no);
 		return;
 	}
 	c->inquiry =

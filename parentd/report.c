@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Error reports: a question whose name says what went wrong, through the resolver like any other; what is answered does
- * not matter. Where a child wants them sent is remembered from its NOTIFY, for as long as its retries last; a restart
- * forgets it, and the next NOTIFY says it again.
+ * not matter. Where a child wants them sent its servers say in their answers to a look, each time. A NOTIFY may say it
+ * too: that is remembered for as long as its retries last; a restart forgets it, and the next NOTIFY says it again.
  */
 #include "follow_priv.h"
 
@@ -160,17 +160,40 @@ static void ignore(void *arg, const struct msp_open_answer *answer)
 	(void)answer;
 }
 
-bool prt_report(struct prt_reporter *r, const struct prt_delegation *d, enum msp_ede_own ede, struct msp_wall now)
+const struct msp_name *prt_report_offer(const struct prt_evidence *e, const struct prt_delegation *d)
+{
+	for (size_t i = 0; i < e->count; i++)
+		if (msp_name_is_set(&e->server[i].agent) && prt_report_is_allowed(d, &e->server[i].agent))
+			return &e->server[i].agent;
+	return NULL;
+}
+
+static const struct channel *told(const struct prt_reporter *r, const struct prt_delegation *d, struct msp_wall now)
 {
 	struct msp_name_key key = msp_name_key(&d->child);
 	const struct channel *c = msp_map_get(&r->channels, msp_name_key_span(&key));
+
+	return c != NULL && now.s < c->until.s && prt_report_is_allowed(d, &c->agent) ? c : NULL;
+}
+
+bool prt_report_is_told(const struct prt_reporter *r, const struct prt_delegation *d, struct msp_wall now)
+{
+	return told(r, d, now) != NULL;
+}
+
+bool prt_report(struct prt_reporter *r, const struct prt_delegation *d, const struct msp_name *offer, uint16_t type,
+		enum msp_ede_own ede, struct msp_wall now)
+{
+	const struct channel *c = told(r, d, now);
+	const struct msp_name *agent = c != NULL ? &c->agent : offer;
 	uint16_t code = msp_ede_code(&r->f->app->conf->numbers, ede);
 	struct msp_resolver *resolver = r->f->app->resolver;
 	struct msp_name name;
 
-	if (c == NULL || resolver == NULL || now.s >= c->until.s || !prt_report_is_allowed(d, &c->agent))
+	if (agent == NULL || resolver == NULL)
 		return false;
-	if (prt_report_name(&d->child, c->type, code, &c->agent, &name) != MSP_OK || !may_send(r, &d->child, code, now))
+	if (prt_report_name(&d->child, c != NULL ? c->type : type, code, agent, &name) != MSP_OK ||
+	    !may_send(r, &d->child, code, now))
 		return false;
 	return msp_resolver_ask_open(resolver, &name, MSP_TYPE_TXT, ignore, r) == MSP_OK;
 }

@@ -8,8 +8,14 @@
 
 /* A policy that has been read. */
 struct made {
-	const char *name; /* borrowed from the configuration */
-	struct prt_rules rules;
+	const char *name;               /* borrowed from the configuration */
+	struct prt_rules rules, compat; /* compat: with KeyState of draft 02 */
+};
+/* An entry of `children`. */
+struct exception {
+	const struct made *made;             /* NULL: its parent's */
+	const struct prt_dsync_child *dsync; /* NULL: what all children are told */
+	bool compat_02;
 };
 
 struct prt_settings {
@@ -21,10 +27,13 @@ struct prt_settings {
 	struct msp_sig0_policy sig0;
 	struct made *policy; /* owned, one for each entry of conf.policies */
 	struct made closed;
-	struct msp_map parents;    /* struct prt_conf_parent of conf, by name */
-	struct msp_map exceptions; /* struct made by the child's name */
-	struct msp_map registrars; /* struct prt_conf_registrar by key and child: see registrar_key */
-	struct msp_map tsig;       /* struct msp_conf_tsig by name: the algorithm of a key */
+	struct exception *exception;            /* owned, one for each entry of conf.children */
+	struct prt_dsync_child *dsync;          /* owned, grouped by parent */
+	size_t dsync_from[PRT_PARENTS_MAX + 1]; /* where those of each parent begin; then their number */
+	struct msp_map parents;                 /* struct prt_conf_parent of conf, by name */
+	struct msp_map exceptions;              /* struct exception by the child's name */
+	struct msp_map registrars;              /* struct prt_conf_registrar by key and child: see registrar_key */
+	struct msp_map tsig;                    /* struct msp_conf_tsig by name: the algorithm of a key */
 };
 
 #define PAIR_MAX (2 * sizeof(struct msp_name_key))
@@ -76,28 +85,70 @@ const struct prt_conf_parent *prt_settings_parent_of(const struct prt_settings *
 	return p;
 }
 
-static const struct made *made_of(const struct prt_settings *s, const struct prt_conf_parent *parent,
-				  const struct msp_name *child)
+static const struct exception *exception_of(const struct prt_settings *s, const struct msp_name *child)
 {
-	struct msp_name_key k = msp_name_key(child);
-	const struct made *m = s->exceptions.count > 0 ? msp_map_get(&s->exceptions, msp_name_key_span(&k)) : NULL;
+	struct msp_name_key k;
 
-	for (size_t i = 0; m == NULL && parent->policy != NULL && i < s->conf.policies.count; i++)
-		if (strcmp(s->policy[i].name, parent->policy) == 0)
-			m = &s->policy[i];
+	if (s->exceptions.count == 0)
+		return NULL;
+	k = msp_name_key(child);
+	return msp_map_get(&s->exceptions, msp_name_key_span(&k));
+}
+
+static const struct made *made_named(const struct prt_settings *s, const char *policy)
+{
+	for (size_t i = 0; policy != NULL && i < s->conf.policies.count; i++)
+		if (strcmp(s->policy[i].name, policy) == 0)
+			return &s->policy[i];
+	return NULL;
+}
+
+static const struct made *made_of(const struct prt_settings *s, const struct prt_conf_parent *parent,
+				  const struct exception *x)
+{
+	const struct made *m = x != NULL && x->made != NULL ? x->made : made_named(s, parent->policy);
+
 	return m != NULL ? m : &s->closed;
 }
 
 const struct prt_rules *prt_settings_rules(const struct prt_settings *s, const struct prt_conf_parent *parent,
 					   const struct msp_name *child)
 {
-	return &made_of(s, parent, child)->rules;
+	const struct exception *x = exception_of(s, child);
+	const struct made *m = made_of(s, parent, x);
+
+	return x != NULL && x->compat_02 ? &m->compat : &m->rules;
 }
 
 const char *prt_settings_policy_name(const struct prt_settings *s, const struct prt_conf_parent *parent,
 				     const struct msp_name *child)
 {
-	return made_of(s, parent, child)->name;
+	return made_of(s, parent, exception_of(s, child))->name;
+}
+
+static size_t place_of(const struct prt_settings *s, const struct prt_conf_parent *parent)
+{
+	return (size_t)(parent - prt_conf_parent_at(&s->conf, 0));
+}
+
+const struct prt_dsync_child *prt_settings_dsync(const struct prt_settings *s, const struct prt_conf_parent *parent,
+						 size_t *count)
+{
+	size_t i = place_of(s, parent);
+
+	*count = s->dsync_from[i + 1] - s->dsync_from[i];
+	return *count > 0 ? &s->dsync[s->dsync_from[i]] : NULL;
+}
+
+bool prt_settings_announces(const struct prt_settings *s, const struct prt_conf_parent *parent,
+			    const struct msp_name *child, uint16_t type)
+{
+	const struct exception *x = exception_of(s, child);
+	bool has_own = x != NULL && x->dsync != NULL;
+
+	if (type == MSP_TYPE_CDS)
+		return has_own ? x->dsync->cds : parent->publish.cds;
+	return type == MSP_TYPE_CSYNC && (has_own ? x->dsync->csync : parent->publish.csync);
 }
 
 const struct msp_key *prt_settings_key(const struct prt_settings *s, size_t i)
@@ -164,21 +215,84 @@ static enum msp_err make_policies(struct prt_settings *s, struct msp_why *why)
 		s->policy[i].name = p[i].name;
 		err = prt_rules_from_conf(&p[i], &s->conf, &s->policy[i].rules, why);
 	}
+	for (size_t i = 0; i < count; i++) {
+		s->policy[i].compat = s->policy[i].rules;
+		s->policy[i].compat.keystate_compat_02 = true;
+	}
+	s->closed.compat = s->closed.rules;
+	s->closed.compat.keystate_compat_02 = true;
 	return err;
 }
 
 static enum msp_err make_children(struct prt_settings *s)
 {
 	const struct prt_conf_child *c = s->conf.children.item;
+	size_t count = s->conf.children.count;
 	enum msp_err err = MSP_OK;
 
-	for (size_t i = 0; err == MSP_OK && i < s->conf.children.count; i++) {
+	s->exception = count > 0 ? msp_alloc(count, sizeof(*s->exception)) : NULL;
+	if (count > 0 && s->exception == NULL)
+		return MSP_ENOMEM;
+	for (size_t i = 0; err == MSP_OK && i < count; i++) {
 		struct msp_name_key k = msp_name_key(&c[i].zone);
 
-		for (size_t j = 0; err == MSP_OK && j < s->conf.policies.count; j++)
-			if (strcmp(s->policy[j].name, c[i].policy) == 0)
-				err = msp_map_put(&s->exceptions, msp_name_key_span(&k), &s->policy[j], NULL);
+		s->exception[i].made = made_named(s, c[i].policy);
+		s->exception[i].compat_02 = c[i].keystate_compat_02;
+		err = msp_map_put(&s->exceptions, msp_name_key_span(&k), &s->exception[i], NULL);
 	}
+	return err;
+}
+
+static enum msp_err make_dsync_child(const struct prt_settings *s, const struct prt_conf_child *c,
+				     const struct prt_conf_parent *parent, struct prt_dsync_child *out,
+				     struct msp_why *why)
+{
+	const struct prt_conf_publish *p = &parent->publish;
+	const struct msp_conf_listen *listen = s->conf.listen.item;
+	unsigned kinds = 0, common = (p->update ? PRT_DSYNC_UPDATE : 0) | (p->cds ? PRT_DSYNC_CDS : 0) |
+				     (p->csync ? PRT_DSYNC_CSYNC : 0);
+	enum msp_err err = prt_conf_dsync_kinds(&c->dsync, common, &kinds, why);
+
+	*out = (struct prt_dsync_child){
+		.zone = c->zone,
+		.target = s->conf.target,
+		.port = c->dsync_port != 0 ? c->dsync_port : msp_conf_listen_addr(&listen[0]).port,
+		.update = (kinds & PRT_DSYNC_UPDATE) != 0,
+		.cds = (kinds & PRT_DSYNC_CDS) != 0,
+		.csync = (kinds & PRT_DSYNC_CSYNC) != 0,
+	};
+	if (err == MSP_OK && c->dsync_target != NULL)
+		err = msp_name_from_text(c->dsync_target, &out->target);
+	return err;
+}
+
+/* Those of the first parent, of the second one, ...: numbers first, then each at its place. */
+static enum msp_err make_dsync(struct prt_settings *s, struct msp_why *why)
+{
+	const struct prt_conf_child *c = s->conf.children.item;
+	size_t *from = s->dsync_from, at[PRT_PARENTS_MAX];
+	const struct prt_conf_parent *p;
+	enum msp_err err = MSP_OK;
+
+	for (size_t i = 0; i < s->conf.children.count; i++)
+		if (prt_conf_child_has_dsync(&c[i]) && (p = prt_settings_parent_of(s, &c[i].zone)) != NULL)
+			from[place_of(s, p) + 1]++;
+	for (size_t i = 0; i < PRT_PARENTS_MAX; i++) {
+		at[i] = from[i];
+		from[i + 1] += from[i];
+	}
+	if (from[PRT_PARENTS_MAX] == 0)
+		return MSP_OK;
+	s->dsync = msp_alloc(from[PRT_PARENTS_MAX], sizeof(*s->dsync));
+	if (s->dsync == NULL)
+		return MSP_ENOMEM;
+	for (size_t i = 0; err == MSP_OK && i < s->conf.children.count; i++)
+		if (prt_conf_child_has_dsync(&c[i]) && (p = prt_settings_parent_of(s, &c[i].zone)) != NULL) {
+			struct prt_dsync_child *d = &s->dsync[at[place_of(s, p)]++];
+
+			err = make_dsync_child(s, &c[i], p, d, why);
+			s->exception[i].dsync = d;
+		}
 	return err;
 }
 
@@ -201,7 +315,7 @@ static enum msp_err add_registrar(struct prt_settings *s, struct prt_conf_regist
 	return err;
 }
 
-static enum msp_err make_maps(struct prt_settings *s)
+static enum msp_err make_maps(struct prt_settings *s, struct msp_why *why)
 {
 	struct prt_conf_parent *p = s->conf.parents.item;
 	struct prt_conf_registrar *r = s->conf.registrars.item;
@@ -213,6 +327,8 @@ static enum msp_err make_maps(struct prt_settings *s)
 
 		err = msp_map_put(&s->parents, msp_name_key_span(&k), &p[i], NULL);
 	}
+	if (err == MSP_OK)
+		err = make_dsync(s, why);
 	for (size_t i = 0; err == MSP_OK && i < s->conf.tsig_keys.count; i++) {
 		struct msp_name_key k = msp_name_key(&t[i].name);
 
@@ -247,6 +363,8 @@ static void drop(struct prt_settings *s)
 	msp_map_fini(&s->registrars, NULL);
 	msp_map_fini(&s->tsig, NULL);
 	msp_free(s->policy);
+	msp_free(s->exception);
+	msp_free(s->dsync);
 	msp_tsig_ring_free(&s->ring);
 	msp_conf_fini(&prt_conf_schema, &s->conf);
 	msp_free(s);
@@ -276,7 +394,7 @@ enum msp_err prt_settings_load(const char *conf_path, struct prt_settings **out,
 	s->sig0.max_window_s = s->conf.sig0_window_s;
 	err = make_policies(s, &why);
 	if (err == MSP_OK)
-		err = make_maps(s);
+		err = make_maps(s, &why);
 	if (err == MSP_OK)
 		err = load_keys(s, &why);
 	if (err != MSP_OK) {

@@ -24,8 +24,10 @@ enum msp_err prt_shell_check(const char *conf_path, struct msp_buf *errors)
 	struct prt_conf conf;
 	enum msp_err err = prt_conf_load(conf_path, &conf, errors);
 
-	if (err == MSP_OK)
+	if (err == MSP_OK) {
+		prt_conf_advise(&conf, errors);
 		msp_conf_fini(&prt_conf_schema, &conf);
+	}
 	return err;
 }
 
@@ -113,6 +115,8 @@ static enum msp_err open_outside(struct prt_app *app, struct msp_why *why)
 {
 	enum msp_err err = prt_listeners_open(app, app->settings, why);
 
+	if (err == MSP_OK)
+		err = prt_ctl_open(app);
 	if (err == MSP_OK && app->conf->control != NULL)
 		err = msp_control_open(app->loop, app->conf->control, prt_commands, app, &app->control, why);
 	return err == MSP_OK ? prt_metrics_open(app, why) : err;
@@ -233,6 +237,7 @@ void prt_shell_stop(void *arg)
 	prt_listeners_close(app);
 	if (app->control != NULL)
 		msp_control_close(&app->control);
+	prt_ctl_close(app);
 	prt_metrics_close(app);
 	prt_publisher_close(&app->publisher);
 	prt_importer_close(&app->importer);

@@ -69,6 +69,7 @@ struct prt_app {
 	struct prt_importer *importer;   /* import.c, in backend.h */
 	struct prt_publisher *publisher; /* publish.h */
 	struct msp_control *control;
+	struct prt_ctl_line *ctl_line; /* ctl_line.c */
 	struct msp_metrics *metrics;
 	struct msp_rand rand;
 	struct msp_bucket_table *log_budget; /* lines about what anybody may send, for each source prefix */
@@ -100,6 +101,10 @@ struct msp_server_stats prt_listeners_stats(const struct prt_app *app);
 
 /* --- ctl.c --- */
 extern const struct msp_command prt_commands[];
+/* --- ctl_line.c --- */
+MSP_CHECKED enum msp_err prt_ctl_open(struct prt_app *app);
+/** The control socket is closed already; waits for the command that is under way, drops those in line. */
+void prt_ctl_close(struct prt_app *app);
 
 /* --- metrics.c --- */
 MSP_CHECKED enum msp_err prt_metrics_open(struct prt_app *app, struct msp_why *why);

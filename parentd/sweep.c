@@ -11,14 +11,14 @@
 
 #include <string.h>
 
-#define BATCH      1000
-#define BATCHES    16 /* begun and not through */
-#define STEP_MS    50
-#define PAUSE_MS   10000 /* between attempts to be the one that sweeps, and when the store is down */
-#define PLACE_KEY  "sweep"
-#define PLACE_MAX  (8 + MSP_NAME_MAX)
-#define TOKENS_MAX 1000
-#define MILLI      1000
+#define BATCH     1000
+#define BATCHES   16 /* begun and not through */
+#define STEP_MS   50
+#define PAUSE_MS  10000 /* between attempts to be the one that sweeps, and when the store is down */
+#define PLACE_KEY "sweep"
+#define PLACE_MAX (8 + MSP_NAME_MAX)
+#define MILLI     1000
+#define CHILD     (MILLI * UINT64_C(1000))
 
 struct batch {
 	struct msp_name from; /* its first child */
@@ -33,7 +33,7 @@ struct prt_sweep {
 	bool is_ours;                /* this process sweeps, and knows the place */
 	bool is_over;                /* everything has been handed out: the next one begins at its time */
 	struct msp_wall begun, end;  /* of this sweep; of the last complete one */
-	uint64_t swept, milli;       /* children; thousandths of a child that may be handed out now */
+	uint64_t swept, earned;      /* children; millionths of a child that may be handed out now */
 	struct batch batch[BATCHES]; /* serial n at n % BATCHES */
 	uint32_t first, count;       /* serial of the oldest; how many */
 	struct msp_name name[BATCH]; /* of the newest one */
@@ -211,13 +211,23 @@ static uint64_t rate(const struct prt_sweep *s)
 	return children > 0 && wanted < max ? wanted : max;
 }
 
+/* What could not be handed out is made up for, up to a second: nothing piles up between two sweeps. */
+static void earn(struct prt_sweep *s, uint32_t ms)
+{
+	uint64_t in_a_second = rate(s) * MILLI, most = in_a_second > CHILD ? in_a_second : CHILD;
+
+	s->earned += rate(s) * ms; /* a few children in a day: much less than a thousandth in each step */
+	if (s->earned > most)
+		s->earned = most;
+}
+
 static void hand_out(struct prt_sweep *s)
 {
 	uint32_t serial = s->first + s->count - 1;
 	struct batch *b = &s->batch[serial % BATCHES];
 	struct prt_follow *f = s->f;
 
-	while (s->at < s->names && s->milli >= MILLI &&
+	while (s->at < s->names && s->earned >= CHILD &&
 	       f->lane[PRT_LANE_SCAN].running + f->waiting < prt_follow_limit(f)) {
 		const struct msp_name *name = &s->name[s->at];
 		struct prt_task *t;
@@ -231,7 +241,7 @@ static void hand_out(struct prt_sweep *s)
 			b->left++;
 			prt_follow_pump(f);
 		}
-		s->milli -= MILLI;
+		s->earned -= CHILD;
 		s->at++;
 	}
 	if (s->names > 0 && s->at == s->names) {
@@ -270,9 +280,8 @@ void prt_sweep_step(struct prt_sweep *s, uint32_t ms)
 	if (s->f->app->conf->limits.sweep_s == 0)
 		return;
 	s->pause_ms -= s->pause_ms > ms ? ms : s->pause_ms;
-	s->milli += s->is_ours ? rate(s) * ms / 1000 : 0;
-	if (s->milli > TOKENS_MAX * MILLI)
-		s->milli = TOKENS_MAX * MILLI;
+	if (s->is_ours && (!s->is_over || s->names > 0))
+		earn(s, ms);
 	hand_out(s);
 	begin_next(s);
 	if (s->work != NULL || s->pause_ms > 0)
@@ -306,7 +315,7 @@ enum msp_err prt_sweep_open(struct prt_follow *f)
 	if (s == NULL)
 		return MSP_ENOMEM;
 	s->f = f;
-	s->milli = MILLI;
+	s->earned = CHILD;
 	msp_buf_init(&s->place, PLACE_MAX);
 	f->sweep = s;
 	err = msp_timer_new(f->app->loop, on_timer, s, &s->timer);

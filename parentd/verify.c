@@ -506,7 +506,10 @@ void prt_verify(struct prt_call *c, const struct msp_sig0_claim *claim, const st
 
 	if (err != MSP_OK) {
 		refuse_err(err, c->m.edns.present, &no);
-		prt_call_refuse(c, &no);
+		if (err == MSP_EALG) /* G.6: whatever the key */
+			prt_call_refuse_state(c, &no, MSP_KEYSTATE_REFUSED);
+		else
+			prt_call_refuse(c, &no);
 		return;
 	}
 	if (!may_verify(c, child, &no)) {
@@ -526,8 +529,7 @@ void prt_verify(struct prt_call *c, const struct msp_sig0_claim *claim, const st
 	q->parent = parent;
 	q->child = *child;
 	q->rules = prt_settings_rules(q->settings, parent, child);
-	q->is_verifying = true;
-	c->r->verifying++;
+	prt_request_verifies(q, true);
 	q->work = NULL; /* verify */
 	q->after = after;
 	if (prt_is_cheap_here(q->call.r, claim->sig.algorithm) && try_cached(q))
@@ -554,8 +556,7 @@ bool prt_verify_done(struct prt_request *q)
 	struct prt_call *c = &q->call;
 	struct prt_stats *stats = &c->r->app->stats;
 
-	c->r->verifying--;
-	q->is_verifying = false;
+	prt_request_verifies(q, false);
 	c->now = msp_mono_now();
 	stats->verifications += q->tries;
 	if (q->found == MSP_OK)

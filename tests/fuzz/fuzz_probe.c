@@ -30,18 +30,26 @@ static void check_set(const struct msp_rrset *set, const struct msp_name *name, 
 		CHECK(msp_rdata_check(type, set->rdata[i]) == MSP_OK);
 }
 
+static bool is_whole(const struct msp_name *name)
+{
+	struct msp_name again;
+
+	return msp_name_from_wire(msp_name_span(name), &again) == MSP_OK && msp_name_equal(name, &again);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
 	static struct msp_rr_scratch scratch;
 	struct prt_answer a = { .err = MSP_OK };
-	struct msp_name name;
+	struct msp_name name, agent = { .len = 0 };
 	uint16_t type;
 
 	if (len == 0 || msp_name_from_text("child.example.", &name) != MSP_OK)
 		return 0;
 	type = types[data[0] % (sizeof(types) / sizeof(types[0]))];
-	prt_answer_read(msp_span(data + 1, len - 1), &name, type, &scratch, &a);
+	prt_answer_read(msp_span(data + 1, len - 1), &name, type, &scratch, &a, &agent);
 	CHECK(a.is_asked);
+	CHECK(!msp_name_is_set(&agent) || (!msp_name_is_root(&agent) && is_whole(&agent)));
 	CHECK(a.set == NULL || a.err == MSP_OK);
 	CHECK(a.sigs == NULL || a.set != NULL);
 	CHECK(a.err != MSP_OK || a.set != NULL || a.is_authoritative);

@@ -43,8 +43,8 @@ struct prt_settings {
 	struct prt_rules rules;
 	struct msp_key *key;
 	struct msp_sig0_policy sig0;
-	struct msp_tsig_key *tsig;
-	struct msp_name registrar_of; /* child that `tsig` speaks for */
+	struct msp_tsig_key *tsig, *transfer; /* a registrar's; of who may transfer what is published */
+	struct msp_name registrar_of;         /* child that `tsig` speaks for */
 	int refs;
 };
 
@@ -219,6 +219,14 @@ const struct prt_rules *prt_settings_rules(const struct prt_settings *s, const s
 	return &s->rules;
 }
 
+bool prt_settings_announces(const struct prt_settings *s, const struct prt_conf_parent *parent,
+			    const struct msp_name *child, uint16_t type)
+{
+	(void)s;
+	(void)child;
+	return (type == MSP_TYPE_CDS && parent->publish.cds) || (type == MSP_TYPE_CSYNC && parent->publish.csync);
+}
+
 const struct msp_key *prt_settings_key(const struct prt_settings *s, size_t i)
 {
 	W_MUST(i == 0);
@@ -233,15 +241,18 @@ const struct msp_sig0_policy *prt_settings_sig0(const struct prt_settings *s)
 const struct msp_tsig_key *prt_settings_find_tsig(void *arg, const struct msp_name *name, enum msp_tsig_alg alg)
 {
 	const struct prt_settings *s = arg;
+	const struct msp_tsig_key *keys[] = { s->tsig, s->transfer };
 
-	return s->tsig != NULL && alg == MSP_TSIG_SHA256 && msp_name_equal(msp_tsig_key_name(s->tsig), name) ? s->tsig
-													     : NULL;
+	for (size_t i = 0; alg == MSP_TSIG_SHA256 && i < sizeof(keys) / sizeof(keys[0]); i++)
+		if (keys[i] != NULL && msp_name_equal(msp_tsig_key_name(keys[i]), name))
+			return keys[i];
+	return NULL;
 }
 
 bool prt_settings_registrar(const struct prt_settings *s, const struct msp_name *key, const struct msp_name *child)
 {
-	(void)key;
-	return msp_name_is_set(&s->registrar_of) && msp_name_equal(&s->registrar_of, child);
+	return msp_name_equal(msp_tsig_key_name(s->tsig), key) && msp_name_is_set(&s->registrar_of) &&
+	       msp_name_equal(&s->registrar_of, child);
 }
 
 /* --- books: one child --------------------------------------------------------------------------------------------- */
@@ -277,6 +288,12 @@ static inline void world_store(const struct prt_child *c)
 	msp_buf_reset(&w.stored);
 	W_MUST(prt_child_write(c, msp_wall_now(), &w.stored) == MSP_OK);
 	w.exists = true;
+}
+
+void prt_books_expect(struct prt_books *b, size_t coming)
+{
+	(void)b;
+	(void)coming;
 }
 
 bool prt_books_may_have(const struct prt_books *b, const struct msp_name *child)
@@ -373,6 +390,7 @@ bool prt_follow_notify(struct prt_app *app, const struct msp_name *child, uint16
 	return true;
 }
 
+#ifndef WORLD_PUBLISHES /* publish_serve.c is not linked */
 bool prt_publisher_serve(struct prt_app *app, struct msp_req **req, const struct msp_msg *m)
 {
 	(void)app;
@@ -380,6 +398,7 @@ bool prt_publisher_serve(struct prt_app *app, struct msp_req **req, const struct
 	(void)m;
 	return false;
 }
+#endif
 
 bool prt_importer_notify(struct prt_app *app, const struct msp_name *zone, const struct msp_addr *from)
 {

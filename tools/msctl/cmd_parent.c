@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <msproto/base/enc.h>
+#include <msproto/wire/text.h>
 
 #define RECORDS_MAX (48u << 10) /* a request has room for 64 KiB */
 
@@ -168,4 +169,99 @@ enum ctl_exit ctl_parent_verify(const struct ctl_opts *o, const struct ctl_comma
 	(void)json_object_del(data, "more");
 	(void)json_object_del(data, "followed");
 	return ctl_out(o, cmd->columns, data);
+}
+
+/* --- records to paste --------------------------------------------------------------------------------------------- */
+
+/* Name servers in use read these types only in the form of RFC 3597 5; what they mean stands behind them. */
+static bool is_young(uint16_t type)
+{
+	return type == MSP_TYPE_DSYNC || type == MSP_TYPE_SVCB;
+}
+
+static void print_generic(const struct ctl_opts *o, const struct msp_rr *rr)
+{
+	struct msp_buf hex, words;
+
+	msp_buf_init(&hex, RECORDS_MAX);
+	msp_buf_init(&words, RECORDS_MAX);
+	msp_hex_write(&hex, rr->rdata);
+	msp_rdata_print(&words, &o->numbers, rr->type, rr->rdata);
+	printf("%s %u IN TYPE%u \\# %zu %s ; %s %s\n", MSP_NAME(&rr->owner), rr->ttl, rr->type, rr->rdata.len,
+	       msp_buf_text(&hex), MSP_TYPE(rr->type), msp_buf_text(&words));
+	msp_buf_fini(&hex);
+	msp_buf_fini(&words);
+}
+
+/* A line for the zone file of `zone`; what is not in that zone comes as a comment. */
+static void print_record(const struct ctl_opts *o, const struct msp_name *zone, const char *record)
+{
+	struct msp_buf rdata, text;
+	struct msp_why why;
+	struct msp_rr rr;
+	bool is_read;
+
+	msp_buf_init(&rdata, MSP_RDATA_MAX);
+	is_read = msp_rr_scan(msp_span_str(record), &o->numbers, NULL, 0, &rdata, &rr, &why) == MSP_OK;
+	if (is_read && !msp_name_is_under(&rr.owner, zone))
+		printf("; in another zone: ");
+	if (is_read && is_young(rr.type)) {
+		print_generic(o, &rr);
+	} else {
+		msp_buf_init(&text, RECORDS_MAX);
+		ctl_escape(&text, msp_span_str(record));
+		puts(msp_buf_text(&text));
+		msp_buf_fini(&text);
+	}
+	msp_buf_fini(&rdata);
+}
+
+static enum ctl_exit print_records(const struct ctl_opts *o, const struct ctl_command *cmd, const char *parent)
+{
+	json_t *args = json_object(), *rows = NULL, *row;
+	struct msp_name zone;
+	enum ctl_exit e = CTL_OK;
+	size_t i;
+
+	if (args == NULL || msp_json_set_str(args, "parent", parent) != MSP_OK)
+		e = ctl_fail(cmd->words, MSP_ENOMEM, NULL);
+	else if (msp_name_from_text(parent, &zone) != MSP_OK)
+		e = ctl_fail(parent, MSP_ENAME, NULL);
+	if (e == CTL_OK)
+		e = ctl_call(o, cmd, args, &rows);
+	json_array_foreach(rows, i, row)
+		print_record(o, &zone,
+			     json_is_string(json_object_get(row, "record")) ? msp_json_str(row, "record") : "");
+	json_decref(args);
+	json_decref(rows);
+	return e;
+}
+
+/* For a zone file: nothing but records, and comments. */
+enum ctl_exit ctl_parent_records(const struct ctl_opts *o, const struct ctl_command *cmd, int argc, char **argv)
+{
+	const struct ctl_command list = { .words = "parent list", .args = "", .socket = cmd->socket };
+	json_t *args, *parents = NULL, *row;
+	enum ctl_exit e;
+	size_t i;
+
+	if (o->json)
+		return ctl_local(o, cmd, argc, argv);
+	if (argc > 0)
+		return print_records(o, cmd, argv[0]);
+	args = json_object();
+	e = args != NULL ? ctl_call(o, &list, args, &parents) : ctl_fail(list.words, MSP_ENOMEM, NULL);
+	json_array_foreach(parents, i, row)
+	{
+		const char *parent = msp_json_str(row, "parent");
+
+		if (e != CTL_OK || parent == NULL)
+			break;
+		if (json_array_size(parents) > 1)
+			printf("; %s\n", parent);
+		e = print_records(o, cmd, parent);
+	}
+	json_decref(args);
+	json_decref(parents);
+	return e;
 }

@@ -48,6 +48,7 @@ enum ctl_exit ctl_combiner_list(const struct ctl_opts *o, const struct ctl_comma
 enum ctl_exit ctl_parent_order(const struct ctl_opts *o, const struct ctl_command *cmd, int argc, char **argv);
 enum ctl_exit ctl_parent_list(const struct ctl_opts *o, const struct ctl_command *cmd, int argc, char **argv);
 enum ctl_exit ctl_parent_audit(const struct ctl_opts *o, const struct ctl_command *cmd, int argc, char **argv);
+enum ctl_exit ctl_parent_records(const struct ctl_opts *o, const struct ctl_command *cmd, int argc, char **argv);
 enum ctl_exit ctl_parent_verify(const struct ctl_opts *o, const struct ctl_command *cmd, int argc, char **argv);
 enum ctl_exit ctl_query_update(const struct ctl_opts *o, const struct ctl_command *cmd, int argc, char **argv);
 enum ctl_exit ctl_query_hsync(const struct ctl_opts *o, const struct ctl_command *cmd, int argc, char **argv);

@@ -26,8 +26,10 @@
 
 #define CHILDREN_COLUMNS "child,states,ns,ds,keys,trusted,waits_for?,note?"
 #define CHILD_KEYS_COLUMNS                                                                                             \
-	"child?,tag,algorithm,state,method,since,used?,attempts?,rounds?,next_look?,replaces?,fingerprint"
-#define CHILD_COLUMNS   "keys:tag,algorithm,state,method,since,used?,attempts?,rounds?,next_look?,replaces?,fingerprint"
+	"child?,tag,algorithm,state,method,since,used?,unused_days?,attempts?,rounds?,next_look?,replaces?,"           \
+	"fingerprint"
+#define CHILD_COLUMNS                                                                                                  \
+	"keys:tag,algorithm,state,method,since,used?,unused_days?,attempts?,rounds?,next_look?,replaces?,fingerprint"
 #define AUDIT_COLUMNS   "seq,at,child,verdict,source,who,rule,why?,rcode?,ede?"
 #define PARENT_COLUMNS  "parent,policy,backends,children?,serial?,being_read?,read_at?,error?"
 #define BACKEND_COLUMNS "parent,backend,place,behind,busy,down,standby?,set_aside,last_ok?,next?,error?"
@@ -58,8 +60,9 @@ static const struct ctl_command commands[] = {
 	{ "combiner drop", "ZONE ORIGINATOR", "forget all instructions of an originator (*: of all)", ctl_local,
 	  CTL_COMBINERD_SOCKET, NULL },
 	{ "parent list", "", "parent zones of parentd", ctl_local, CTL_PARENTD_SOCKET, PARENT_COLUMNS },
-	{ "parent children", "[STATE]", "children: all, or those locked, gone, waiting, operator, keyed, unpublished",
-	  ctl_parent_list, CTL_PARENTD_SOCKET, CHILDREN_COLUMNS },
+	{ "parent children", "[STATE]",
+	  "children: all, or those locked, gone, waiting, operator, keyed, unpublished, idle", ctl_parent_list,
+	  CTL_PARENTD_SOCKET, CHILDREN_COLUMNS },
 	{ "parent keys", "[CHILD]", "SIG(0) keys of a child, or of all", ctl_parent_list, CTL_PARENTD_SOCKET,
 	  CHILD_KEYS_COLUMNS },
 	{ "parent show", "CHILD", "one child: delegation, keys, what waits and for what, last scan", ctl_local,
@@ -86,8 +89,8 @@ static const struct ctl_command commands[] = {
 	{ "parent verify", "", "whether the audit trail is whole", ctl_parent_verify, CTL_PARENTD_SOCKET, NULL },
 	{ "parent policy", "WHAT CHILD SOURCE RECORDS", "test: what would happen to a change, and why",
 	  ctl_parent_order, CTL_PARENTD_SOCKET, NULL },
-	{ "parent records", "[PARENT]", "DSYNC, SVCB, KEY: what is to be published", ctl_local, CTL_PARENTD_SOCKET,
-	  NULL },
+	{ "parent records", "[PARENT]", "DSYNC, SVCB, KEY: what is to be published, as lines of a zone file",
+	  ctl_parent_records, CTL_PARENTD_SOCKET, NULL },
 	{ "parent backends", "", "where changes go, and how far each is", ctl_local, CTL_PARENTD_SOCKET,
 	  BACKEND_COLUMNS },
 	{ "parent import", "[PARENT] [HOW]", "read the parent zone now; force: believe it whatever it lost",

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """What `cmake --install` puts down: a library others can build with, daemons that start, programs that are hardened."""
+import json
 import os
 import pathlib
 import re
 import shutil
 import subprocess
+import xml.etree.ElementTree
 
 import pytest
 
@@ -12,6 +14,8 @@ ROOT = pathlib.Path(__file__).resolve().parents[3]
 BUILD = ROOT / os.environ.get("MSP_BUILD", "build/release")
 PROGRAMS = ["bin/msctl", "sbin/msad", "sbin/combinerd", "sbin/parentd"]
 PAGES = ["man1/msctl.1", "man5/msad.conf.5", "man5/combinerd.conf.5", "man8/msad.8", "man8/combinerd.8", "man5/parentd.conf.5", "man8/parentd.8"]
+DAEMONS = ["msad", "combinerd", "parentd"]
+EXAMPLES, HOOK = "share/doc/msproto/examples", "lib/parentd/epp-hook"
 COMPILERS = ["gcc", "clang"]
 
 PROGRAM = r"""
@@ -73,7 +77,7 @@ def binaries(prefix, library):
 def test_destdir_is_obeyed(tmp_path):
     run("cmake", "--install", BUILD, env={"DESTDIR": str(tmp_path)})
     files = [p for p in tmp_path.rglob("*") if p.is_file()]
-    assert {"msctl", "msad", "combinerd"} <= {p.name for p in files}
+    assert {"msctl", "msad", "combinerd", "parentd", "epp-hook"} <= {p.name for p in files}
     for p in files:  # nothing that is installed knows where it was built
         if p.suffix in (".pc", ".h", ".1", ".5", ".8"):
             assert str(BUILD) not in p.read_text() and str(tmp_path) not in p.read_text(), p
@@ -84,6 +88,9 @@ def test_nothing_is_missing_and_nothing_is_too_much(prefix, library):
         assert os.access(prefix / program, os.X_OK)
     for page in PAGES:
         assert (prefix / "share" / "man" / page).stat().st_size > 500
+    for daemon in DAEMONS:
+        example = f"{daemon}.conf"
+        assert (prefix / EXAMPLES / example).read_text() == (ROOT / "packaging/examples" / example).read_text()
     public = ROOT / "libmsproto" / "include"
     assert sorted(p.relative_to(public) for p in public.rglob("*.h")) == sorted(
         p.relative_to(prefix / "include") for p in (prefix / "include").rglob("*.h"))
@@ -141,10 +148,30 @@ def test_programs_start_and_know_their_version(prefix, libdir, program):
     assert re.fullmatch(r"(msctl|msad|combinerd|parentd) \d+\.\d+\.\d+\n", out)
 
 
-def test_the_installed_msctl_finds_the_installed_daemon(prefix, libdir):
-    p = subprocess.run([str(prefix / "bin/msctl"), "conf", "check", "combinerd", str(ROOT / "packaging/examples/combinerd.conf")],
+@pytest.mark.parametrize("daemon", DAEMONS)
+def test_the_installed_msctl_finds_the_installed_daemon(prefix, libdir, daemon):
+    p = subprocess.run([str(prefix / "bin/msctl"), "conf", "check", daemon, str(prefix / EXAMPLES / f"{daemon}.conf")],
                        capture_output=True, text=True, env=dict(os.environ, LD_LIBRARY_PATH=str(libdir)))
     assert (p.returncode, p.stdout, p.stderr) == (0, "", "")
+
+
+def test_the_installed_hook_is_where_the_manual_and_the_example_have_it(prefix):
+    path = f"/usr/{HOOK}"
+    assert path in (prefix / EXAMPLES / "parentd.conf").read_text()
+    assert path in (prefix / "share/man/man8/parentd.8").read_text().replace("\\-", "-")
+    assert os.access(prefix / HOOK, os.X_OK)
+
+
+def test_the_installed_hook_does_what_the_readme_shows(prefix):
+    """Its example of a change, made an EPP command."""
+    change = json.loads(re.search(r"```json\n(.*?)```", (ROOT / "parentd/README.md").read_text(), re.S)[1])
+    change.update(haveDs=[], haveNs=[{"name": "ns.one.test.", "addresses": []}])  # which the text below it adds
+    p = subprocess.run([str(prefix / HOOK), "--print"], input=json.dumps(change), capture_output=True, text=True, timeout=60)
+    assert (p.returncode, p.stderr) == (0, "")
+    root = xml.etree.ElementTree.fromstring(p.stdout)
+    names = [e.text for e in root.iter() if e.tag.endswith("}name")]
+    hosts = [e.text.strip().rstrip(".") for e in root.iter() if e.tag.endswith("}hostName")]
+    assert any("child.example" in n for n in names) and set(hosts) == {"ns.one.test", "ns.two.test"}
 
 
 def test_no_binary_looks_for_libraries_where_it_was_built(binaries):
@@ -195,7 +222,7 @@ def test_man_pages_are_well_formed(prefix, page):
     assert p.returncode == 0 and p.stderr == "" and len(p.stdout) > 500
 
 
-@pytest.mark.parametrize("daemon", ["msad", "combinerd"])
+@pytest.mark.parametrize("daemon", DAEMONS)
 def test_every_setting_of_the_example_is_in_the_man_page(prefix, daemon):
     page = (prefix / "share" / "man" / "man5" / f"{daemon}.conf.5").read_text().replace("\\-", "-")
     documented = set(re.findall(r'^\.It Ic "([^"]+)"', page, re.M))

@@ -20,6 +20,7 @@ import threading
 import time
 
 import dns.dnssec
+import dns.edns
 import dns.flags
 import dns.message
 import dns.name
@@ -265,14 +266,17 @@ zone:
 
 class Liar:
     """
-    Answers over TCP from a Zone. Knobs, at any time: delay_s for each question; mute (types that are never answered);
-    rcode for everything; no_aa; ra (it is a resolver); deaf (connections are taken, nothing is read); `asked` counts questions by type.
+    Answers over TCP and UDP from a Zone. Knobs, at any time: delay_s for each question; mute (types that are never
+    answered); rcode for everything; no_aa; ra (it is a resolver); deaf (connections are taken, nothing is read);
+    channel (where reports of errors are to go, RFC 9567); `asked` counts questions over TCP by type. Over UDP: udp
+    ("answers", "mute", "truncates", or an RCODE); `asked_udp` counts.
     """
 
     ADDRESS = None
 
-    def __init__(self, _base, zone, addr=None, ra=False):
-        self.ra = ra
+    def __init__(self, _base, zone, addr=None, ra=False, port=None):
+        self.ra, self.port, self.channel = ra, port or PORT, None
+        self.udp, self.asked_udp, self.datagrams = "answers", 0, None
         self.addr, self.zone = addr or h.address(), zone
         self.delay_s, self.mute, self.rcode, self.no_aa, self.deaf = 0, set(), None, False, False
         self.asked, self.server = {}, None
@@ -288,11 +292,20 @@ class Liar:
                 except OSError:
                     pass
 
+        class Datagram(socketserver.BaseRequestHandler):
+            def handle(self):
+                octets, s = self.request
+                out = liar.answer_udp(octets)
+                if out is not None:
+                    s.sendto(out, self.client_address)
+
         class Threads(socketserver.ThreadingTCPServer):
             allow_reuse_address, daemon_threads, request_queue_size = True, True, 128
 
-        self.server = Threads((self.addr, PORT), Handler)
-        threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True).start()
+        self.server = Threads((self.addr, self.port), Handler)
+        self.datagrams = socketserver.UDPServer((self.addr, self.port), Datagram)
+        for s in (self.server, self.datagrams):
+            threading.Thread(target=s.serve_forever, args=(0.05,), daemon=True).start()
         return self
 
     def change(self, zone):
@@ -300,10 +313,21 @@ class Liar:
         self.sets = {(r.name, r.rdtype): (r, s) for r, s in zone.rrsets()}
 
     def stop(self):
-        if self.server is not None:
-            self.server.shutdown()
-            self.server.server_close()
-            self.server = None
+        for s in (self.server, self.datagrams):
+            if s is not None:
+                s.shutdown()
+                s.server_close()
+        self.server = self.datagrams = None
+
+    def answer_udp(self, wire):
+        self.asked_udp += 1
+        a = self.answer(dns.message.from_wire(wire))
+        if self.udp == "truncates":
+            a.answer, a.flags = [], a.flags | dns.flags.TC
+        elif self.udp not in ("answers", "mute"):
+            a.answer = []
+            a.set_rcode(dns.rcode.from_text(self.udp))
+        return None if self.udp == "mute" else a.to_wire()
 
     def converse(self, s):
         s.settimeout(h.LIMIT_S)
@@ -338,6 +362,8 @@ class Liar:
 
     def answer(self, q):
         a = dns.message.make_response(q)
+        if self.channel is not None and q.edns >= 0:
+            a.use_edns(0, q.ednsflags, options=[dns.edns.GenericOption(h.OPT_REPORT, h.wire_name(self.channel))])
         if self.rcode is not None:
             a.set_rcode(dns.rcode.from_text(self.rcode))
             return a

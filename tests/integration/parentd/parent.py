@@ -392,7 +392,7 @@ class Parentd:
                           confirm=1)
 
     def __init__(self, base, parents=(PARENT,), target=TARGET, alg=ED25519, policy=None, limits=None, settings="",
-                 parent_settings="", name="parentd", store=""):
+                 parent_settings="", name="parentd", store="", policies=None):
         self.dir = os.path.join(str(base), name)
         os.makedirs(os.path.join(self.dir, "state"), exist_ok=True)
         self.addr, self.port = address(), 5300
@@ -402,6 +402,7 @@ class Parentd:
         self.key_path = self.key.save(self.dir)
         self.parents, self.target = parents, target
         self.policy = dict(self.DEFAULT_POLICY, **(policy or {}))
+        self.policies = policies or {}  # more of them, by name: what differs from `policy`
         self.limits = dict(dict(requests_per_s=100000, failures_per_s=100000, verify_per_name_per_s=100000,
                                 signed_refusals_per_s=10000), **(limits or {}))
         self.settings, self.parent_settings, self.store = settings, parent_settings, store
@@ -421,6 +422,8 @@ class Parentd:
 
     def configure(self):
         parents = ", ".join(f'{{ zone = "{z}"; policy = "usual"; {self.parent_settings} }}' for z in self.parents)
+        all_policies = dict(usual={}, **self.policies)
+        policies = ", ".join(f'{{ name = "{n}"; {self._group(dict(self.policy, **p))} }}' for n, p in all_policies.items())
         write(self.conf, f"""
 target = "{self.target}";
 sig0-keys = [ "{self.key_path}" ];
@@ -429,7 +432,7 @@ control = "{self.control}";
 log-level = "debug";
 listen = ( {{ address = "{self.addr}"; port = {self.port}; }} );
 {self.store}
-policies = ( {{ name = "usual"; {self._group(self.policy)} }} );
+policies = ( {policies} );
 parents = ( {parents} );
 limits = {{ {self._group(self.limits)} }};
 {self.settings}

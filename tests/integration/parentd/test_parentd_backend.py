@@ -8,6 +8,7 @@ import json
 import os
 import runpy
 import socket
+import sqlite3
 import struct
 import subprocess
 import sys
@@ -546,6 +547,26 @@ def test_the_include_file(servers, base):
     assert r.returncode == 0, r.stdout
 
 
+def test_a_child_that_an_operator_adds_is_in_the_file_at_once(servers, base):
+    """Nothing else happens that would wake the backend."""
+    path = os.path.join(base, "delegations.zone")
+    d = h.Parentd(base, parent_settings=f'backends = ( {{ name = "file"; kind = "file"; path = "{path}"; }} );')
+    servers(d).start()
+
+    def owners():
+        with open(path) as f:
+            return {x.split()[0] for x in f if not x.startswith(";")}
+
+    def at_rest():
+        s = state(d, "file")
+        return not s["busy"] and s["behind"] == 0
+
+    for n in range(8):
+        h.wait_for(at_rest)
+        d.add_child(f"c{n}.example.")
+        h.wait_for(lambda: f"c{n}.example." in owners(), message=f"child {n}")
+
+
 def test_the_tables_have_all_children(postgres, servers, base):
     """Not only those that changed since: what the transfer brought at first, what others did, what was accepted."""
     postgres.fresh()
@@ -564,6 +585,28 @@ def test_the_tables_have_all_children(postgres, servers, base):
     h.wait_for(lambda: table() == want, message="what others did")
     d.ctl("parent set", child="new.example.", how="force", records="new.example. 300 NS ns9.test.")
     h.wait_for(lambda: table() == {x for x in want if x[0] == CHILD} | {("new.example.", "ns9.test.")})
+
+
+def test_a_first_import_cut_off_before_its_end_reaches_the_tables(postgres, servers, base):
+    """A crash between the last child and the note that all are there: no record names them, and nothing is new."""
+    postgres.fresh()
+    path = postgres.conn_file(f"{base}/conn")
+    p, d = with_primary(base, servers, backends=f'{{ name = "table"; kind = "sql"; path = "{path}"; retry = 1; retry-max = 1; }}')
+
+    def table():
+        if postgres.sql("SELECT to_regclass('msproto_delegation')")[0][0] == "":
+            return None
+        return {r[0] for r in postgres.sql("SELECT child FROM msproto_delegation")}
+
+    h.wait_for(lambda: "serial" in d.ctl("parent list")[0] and table() == {CHILD, "other.example."}, message="the first import")
+    d.stop()
+    with sqlite3.connect(os.path.join(d.dir, "state", "parentd.db")) as db:
+        assert db.execute("DELETE FROM kv WHERE bucket = 'meta' AND CAST(key AS TEXT) = 'import:example.'").rowcount == 1
+    db.close()
+    for t in ("msproto_delegation", "msproto_delegation_change", "msproto_delegation_child"):
+        postgres.sql(f"DELETE FROM {t}")
+    d.start()
+    h.wait_for(lambda: table() == {CHILD, "other.example."}, message="all of them")
 
 
 # --- hook -------------------------------------------------------------------------------------------------------------------

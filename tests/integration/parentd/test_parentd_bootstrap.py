@@ -23,6 +23,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../resolve"))
 import tree as t  # noqa: E402
 
 ZONES_2, PLAIN, AGENT = "10.53.0.4", "10.53.0.5", "10.53.0.6"
+LIARS = ["10.53.0.7", "10.53.0.8"]  # ns3.op., ns4.op.: nothing is there but what a test puts there
 SIGNED = (t.ECDSA, False)
 CLONE_NEWNET = 0x40000000
 NS = ["ns1.op.", "ns2.op."]
@@ -81,10 +82,10 @@ class Tree(t.Tree):
         ns = ns or NS
         self.keys[name], self.ns[name] = key, ns
         self.texts[name] = "\n".join([f"{name} 300 SOA ns1.op. hostmaster.op. 1 3600 600 86400 60"] + [f"{name} 300 NS {n}" for n in ns] +
-                                     [f"{name} 300 KEY {(shows or key).text}"]) + "\n"
+                                     [f"{name} 1 KEY {(shows or key).text}"]) + "\n"
 
     def say(self, child, *servers, key=None):
-        self.signals += [f"{signal('_sig0key', child, ns)} 300 KEY {(key or self.keys[child]).text}" for ns in servers]
+        self.signals += [f"{signal('_sig0key', child, ns)} 1 KEY {(key or self.keys[child]).text}" for ns in servers]
 
     def vouch(self, child, ns, zone=None):
         for (_owner, rdtype), texts in (zone or self.zones[child]).records.items():
@@ -93,7 +94,7 @@ class Tree(t.Tree):
     def up(self):
         t.run("ip", "netns", "add", self.netns)
         self.inside("ip", "link", "set", "lo", "up")
-        for address in (t.ROOT, t.TLD, t.ZONES, ZONES_2, PLAIN, AGENT):
+        for address in (t.ROOT, t.TLD, t.ZONES, ZONES_2, PLAIN, AGENT, *LIARS):
             self.inside("ip", "address", "add", f"{address}/32", "dev", "lo")
         self.conf("root", t.ROOT, {".": SIGNED})
         self.conf("tld", t.TLD, {"example.": SIGNED, "op.": SIGNED})
@@ -107,7 +108,7 @@ class Tree(t.Tree):
         delegations += "".join(self.ds("zones", name) for name in self.secure)
         self.write("tld", "example.", f"$ORIGIN example.\n{soa}ns A {t.TLD}\n{delegations}")
         self.write("tld", "op.", f"$ORIGIN op.\n{soa}ns A {t.TLD}\nns1 A {t.ZONES}\nns2 A {ZONES_2}\n"
-                   f"er.ns1 NS agent\nagent A {AGENT}\n" + "\n".join(self.signals) + "\n")
+                   f"er.ns1 NS agent\ner.ns3 NS agent\nagent A {AGENT}\nns3 A {LIARS[0]}\nns4 A {LIARS[1]}\n" + "\n".join(self.signals) + "\n")
         self.write("root", ".", "$ORIGIN .\n$TTL 300\n@ SOA a.rootsrv. hostmaster. 1 3600 600 86400 60\n@ NS a.rootsrv.\n"
                    f"a.rootsrv. A {t.ROOT}\nexample. NS ns.op.\nop. NS ns.op.\nns.op. A {t.TLD}\n"
                    f"plain. NS ns.plain.\nns.plain. A {PLAIN}\n" + self.ds("tld", "example.") + self.ds("tld", "op."))
@@ -142,9 +143,9 @@ POLICY = dict(bootstrap=["at-apex", "at-ns", "manual"], bootstrap_retry=1, check
               sources=["update", "cds", "dsboot"], scan_retry=["1", "1", "1", "1"])
 
 
-def in_tree(servers, base, tree, **policy):
+def in_tree(servers, base, tree, limits=None, **policy):
     settings = (f'resolver = {{ trust-anchor-file = "{tree.anchor}"; root-servers = [ "{t.ROOT}" ]; }}; probe-ipv6 = false;')
-    return servers(h.Parentd(base, policy=dict(POLICY, **policy), limits={"sweep": 0}, settings=settings)).start()
+    return servers(h.Parentd(base, policy=dict(POLICY, **policy), limits=limits or {"sweep": 0}, settings=settings)).start()
 
 
 def until_state(parent, key, name, child=None):
@@ -251,7 +252,6 @@ class Agent:
         self.thread.start()
 
     def serve(self):
-        soa = dns.rrset.from_text("er.ns1.op.", 60, "IN", "SOA", "agent.op. h.op. 1 3600 600 86400 60")
         while not self.is_stopped:
             try:
                 wire, peer = self.socket.recvfrom(4096)
@@ -261,7 +261,8 @@ class Agent:
             self.names.add((q.question[0].name.to_text().lower(), q.question[0].rdtype))
             a = dns.message.make_response(q)
             a.flags |= dns.flags.AA
-            a.authority.append(soa)
+            zone = dns.name.Name(q.question[0].name.labels[-4:])  # er.ns1.op., er.ns3.op.
+            a.authority.append(dns.rrset.from_text(zone, 60, "IN", "SOA", "agent.op. h.op. 1 3600 600 86400 60"))
             self.socket.sendto(a.to_wire(), peer)
 
     def stop(self):
@@ -285,6 +286,67 @@ def test_a_scan_that_fails_is_reported_where_the_childs_server_wants_it(servers,
     else:
         h.wait_for(lambda: "verdict=refused" in parent.log_text(), message="refused")
         assert not agent.names
+
+
+@pytest.fixture
+def failing(servers, base, tree):
+    """A secure child whose servers show CDS that nothing signs, and offer a channel or none; nobody sends a NOTIFY."""
+    zone = f.Zone("broken.example.", [("ns3.op.", ""), ("ns4.op.", "")]).key().cds()
+    old = zone.keys[0]
+    zone.unsigned.add((zone.name, "CDS"))
+    zone.key().cds()
+    nodes = [servers(f.Liar(base, zone.copy(), addr, port=53)) for addr in LIARS]
+
+    def start(channel, **limits):
+        for n in nodes:
+            n.channel = channel
+            n.start()
+        agent = servers(Agent())
+        parent = in_tree(servers, base, tree, limits=dict({"sweep": 1, "scan_rate": 100}, **limits))
+        parent.add_child(zone.name, zone.delegation(ds=[old]))
+        return zone, nodes, parent, agent
+
+    return start
+
+
+def reports(agent):
+    return sorted({name for name, rdtype in agent.names if rdtype == 16 and name.startswith("_er.")})
+
+
+def test_what_the_sweep_finds_broken_is_reported_where_the_childs_servers_want_it(failing):
+    zone, nodes, parent, agent = failing("er.ns3.op.")
+    want = f"_er.59.{zone.name}{h.EDE['CHAIN']}._er.er.ns3.op."
+    h.wait_for(lambda: want in reports(agent), message=f"a report; {agent.names}")
+    # Something else of the same kind, within the hour: on record, and no report.
+    agent.names.clear()
+    signed = zone.copy()
+    signed.unsigned.clear()
+    nodes[0].change(signed)
+    h.wait_for(lambda: "refused: ns4" in parent.show(zone.name)["scan"]["result"], message="refused anew")
+    assert reports(agent) == []
+    # A restart forgets nothing that the next answers do not say again.
+    parent.kill9()
+    parent.start()
+    nodes[0].change(zone.copy())
+    h.wait_for(lambda: want in reports(agent), message=f"a report; {agent.names}")
+
+
+@pytest.mark.parametrize("channel", [None, "er.victim.op.", "op.", "."])
+def test_where_nobody_wants_reports_or_for_others_none_are_sent(failing, channel):
+    zone, _nodes, parent, agent = failing(channel)
+    h.wait_for(lambda: "refused" in (parent.show(zone.name)["scan"].get("result") or ""), message="refused")
+    scans = parent.stats()["scans"]
+    h.wait_for(lambda: parent.stats()["scans"] > scans + 2, message="the sweep has been by again")
+    assert not agent.names
+
+
+def test_a_key_that_fails_for_good_is_reported_where_the_childs_servers_want_it(servers, base, tree, failing):
+    zone, _nodes, parent, agent = failing("er.ns3.op.", sweep=0)
+    key = h.ChildKey(zone.name)
+    assert parent.upload(key).rcode == "NOERROR"
+    until_state(parent, key, "VALIDATION_FAILED", zone.name)
+    want = f"_er.25.{zone.name}{h.EDE['VALIDATION_FAILED']}._er.er.ns3.op."
+    h.wait_for(lambda: want in reports(agent), message=f"a report; {agent.names}")
 
 
 # --- children without DNSSEC ------------------------------------------------------------------------------------------

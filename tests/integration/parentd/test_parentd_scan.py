@@ -2,6 +2,7 @@
 """CDS and CSYNC of real signed children, and of such that lie: NOTIFY, operator's scans, the sweep."""
 
 import os
+import socket
 
 import dns.rdata
 import dns.rdatatype
@@ -308,6 +309,20 @@ def test_csync_that_names_a_lame_server_is_refused(servers, base, parent):
     assert parent.ns() == [f"ns1.{zone.name}", f"ns2.{zone.name}"], result(parent)
 
 
+def test_csync_that_names_a_server_without_udp_waits_for_it(servers, base, parent):
+    zone, nodes = two(servers, base)
+    parent.add_child(zone.name, zone.delegation(ds=zone.keys))
+    new, third = with_a_third_server(servers, base, zone)
+    third.udp = "mute"
+    change_all(new.csync(), nodes + [third])
+    parent.notify(zone.name, "CSYNC")
+    until_says(parent, f"{third.addr}:{f.PORT} does not answer over UDP")
+    assert parent.ns() == [f"ns1.{zone.name}", f"ns2.{zone.name}"]
+    assert [n.asked_udp for n in nodes] == [0, 0], "of those that are there nobody asks it"
+    third.udp = "answers"
+    h.wait_for(lambda: parent.ns() == [f"ns1.{zone.name}", f"ns3.{zone.name}"], message="a retry finds it")
+
+
 def test_csync_without_immediate_waits_for_an_operator(servers, base, parent):
     zone, nodes = two(servers, base)
     parent.add_child(zone.name, zone.delegation(ds=zone.keys))
@@ -381,6 +396,46 @@ def test_the_sweep_finds_a_change_that_nobody_has_told_of(servers, base):
     until_ds(parent, *zone.keys)
 
 
+class Hole:
+    """An address that takes no connections: the queue of its listener is full."""
+
+    def __init__(self):
+        self.addr, self.sockets = h.address(), []
+
+    def start(self):
+        listener = socket.socket()
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((self.addr, f.PORT))
+        listener.listen(0)
+        self.sockets = [listener] + [socket.socket() for _ in range(4)]
+        for s in self.sockets[1:]:
+            s.setblocking(False)
+            s.connect_ex((self.addr, f.PORT))
+        return self
+
+    def stop(self):
+        for s in self.sockets:
+            s.close()
+
+
+def test_a_dead_server_of_many_children_is_not_waited_for_by_each(servers, base):
+    """Four at a time, 2 s each: 100 s for 200 children. Whoever asks is told what is so, whatever was known before."""
+    hole, many = servers(Hole()).start(), 200
+    parent = make_parent(servers, base, {"scan_retry": ["900"] * 4}, {"sweep": 2, "scan_rate": 1000, "scans_in_flight": 4})
+    zone, _nodes = two(servers, base, (f.Liar, f.Liar))
+    for i in range(many):
+        name = f"c{i}.example."
+        parent.add_child(name, [f"{name} 300 NS ns1.{name}", f"ns1.{name} 300 A {hole.addr}", f"{name} 300 DS {f.Key(name).ds()}"])
+    parent.add_child(zone.name, zone.delegation(ds=zone.keys))
+    before = parent.stats()["swept"]
+    h.wait_for(lambda: parent.stats()["swept"] > before + many, timeout=40, message="a sweep over all of them")
+    parent.ctl("parent scan", child="c0.example.")
+    hole.stop()
+    alive = servers(f.Liar(base, f.Zone("c1.example.", [("ns1.c1.example.", hole.addr)]).key(), hole.addr)).start()
+    parent.ctl("parent scan", child="c1.example.")
+    h.wait_for(lambda: alive.asked.get("CDS"), message="it is asked when somebody wants it")
+
+
 def test_a_child_without_ds_is_taken_after_a_delay_of_looks_that_agree(servers, base):
     parent = make_parent(servers, base, {"bootstrap_ds": "delay", "bootstrap_ds_delay": 2})
     zone, nodes = two(servers, base, (f.Nsd, f.Knot))
@@ -414,6 +469,51 @@ def test_an_update_is_answered_when_its_servers_have_been_looked_at(servers, bas
     a = parent.update(key, [h.delete(zone.name, "DS"), h.add(zone.name, "DS", f.Key(zone.name).ds())])
     assert a.rcode == "REFUSED" and h.EDE["CHAIN"] in a.ede_codes, a
     assert len(ds(parent)) == 2
+
+
+def update_to_a_third_server(servers, base, udp, **policy):
+    parent = make_parent(servers, base, dict({"check_tries": 1}, **policy), {"sync_limit_ms": 20000})
+    zone, nodes = two(servers, base)
+    key = h.ChildKey()
+    parent.add_child(zone.name, zone.delegation(ds=zone.keys), keys=[key])
+    new, third = with_a_third_server(servers, base, zone)
+    third.udp = udp
+    host = f"ns3.{zone.name}"
+    change_all(new, nodes + [third])
+    a = parent.update(key, [h.add(zone.name, "NS", host), h.add(host, "A", third.addr), h.delete(zone.name, "NS", f"ns2.{zone.name}"),
+                            h.delete(f"ns2.{zone.name}", "A")])
+    return parent, a, nodes, third
+
+
+@pytest.mark.parametrize("udp", ["mute", "REFUSED", "SERVFAIL"])
+def test_an_update_that_names_a_server_without_udp_is_refused(servers, base, udp):
+    parent, a, nodes, third = update_to_a_third_server(servers, base, udp)
+    assert a.rcode == "REFUSED" and h.EDE["CHECK"] in a.ede_codes, a
+    text = " ".join(text for _code, text in a.ede)
+    assert f"ns3.{h.CHILD} {third.addr}" in text and "over UDP" in text, text
+    assert parent.ns() == [f"ns1.{h.CHILD}", f"ns2.{h.CHILD}"]
+    assert third.asked["SOA"] >= 1, "over TCP it answers"
+    assert third.asked_udp == (2 if udp == "mute" else 1), "once, and once more"
+    assert [n.asked_udp for n in nodes] == [0, 0], "of those that are there nobody asks it"
+
+
+@pytest.mark.parametrize("udp,policy", [("answers", {}), ("truncates", {}), ("mute", {"min_servers": 1})])
+def test_an_update_that_names_a_server_with_udp_is_granted(servers, base, udp, policy):
+    """A truncated answer is one. With min-servers a server may be out of reach, by UDP as well."""
+    parent, a, _nodes, third = update_to_a_third_server(servers, base, udp, **policy)
+    assert a.rcode == "NOERROR", a
+    h.wait_for(lambda: parent.ns() == [f"ns1.{h.CHILD}", f"ns3.{h.CHILD}"], message="granted")
+    assert third.asked_udp >= 1
+
+
+def test_a_server_without_udp_that_is_there_already_holds_up_no_change(servers, base, parent):
+    zone, nodes = two(servers, base)
+    key = h.ChildKey()
+    parent.add_child(zone.name, zone.delegation(ds=zone.keys), keys=[key])
+    nodes[1].udp = "mute"
+    new = f.Key(zone.name)
+    assert parent.update(key, [h.add(zone.name, "DS", new.ds())]).rcode == "NOERROR"
+    assert ds(parent) == wants(zone.keys[0], new)
 
 
 def test_a_slow_server_defers_the_answer_and_not_the_outcome(servers, base):

@@ -16,6 +16,8 @@ import pytest
 
 import parent as h
 
+INVALID_DATA = 24  # RFC 8914
+
 
 def test_update_replaces_the_delegation_and_the_answer_is_signed(parent, key):
     a = parent.update(key, h.replace_ns(h.CHILD, ["ns1.child.example.", "ns.two.test."], [("ns1.child.example.", "192.0.2.1")]))
@@ -132,6 +134,30 @@ def test_a_restart_does_not_forget_what_was_seen(parent, key):
     assert parent.ns() == ["ns3.test.", "ns4.test."]
 
 
+def test_policy_test_says_what_an_update_comes_to(parent, key):
+    """The trial, and then the message itself."""
+    ds = "12345 13 2 " + "ab" * 32
+    hosts = ["ns.one.test.", "ns.two.test."]
+    cases = [(["ns.one.test."], [], "refused", "shape"), (["ns.one.test.", "ns.new.test."], [], "allowed", "apply"),
+             (hosts, [ds], "allowed", "apply"), (hosts, [], "refused", "confirm-delete")]
+    for ns, dss, decision, rule in cases:
+        lines = [f"{h.CHILD} 300 NS {n}" for n in ns] + [f"{h.CHILD} 300 DS {d}" for d in dss]
+        said = parent.ctl("parent policy", what="test", child=h.CHILD, source="update", records="\n".join(lines))
+        assert (said["decision"], said["rule"]) == (decision, rule), said
+        assert said["may_touch"] == ["ns", "ds", "glue", "key"] and said.get("servers_are_checked") in (None, False)
+        before = parent.records()
+        a = parent.update(key, h.replace_ns(h.CHILD, ns) + [h.delete(h.CHILD, "DS")] + [h.add(h.CHILD, "DS", d) for d in dss])
+        assert a.rcode == {"allowed": "NOERROR", "refused": "REFUSED"}[decision], (a, said)
+        assert (parent.records() == before) == (decision == "refused")
+    # a look can say less than an UPDATE
+    for source, may, allowed in (("cds", ["ds"], False), ("csync", ["ns", "glue"], True), ("dsboot", ["ds"], False),
+                                 ("tsig", [], False), ("operator", ["ns", "ds", "glue"], True)):
+        records = f"{h.CHILD} 300 NS ns.one.test.\n{h.CHILD} 300 NS ns.new.test.\n{h.CHILD} 300 DS {ds}"
+        said = parent.ctl("parent policy", what="test", child=h.CHILD, source=source, records=records)
+        assert said["may_touch"] == may and said["touches"] == ["ns"], said
+        assert (said["decision"] == "allowed") == allowed and (allowed or said["why"]), said
+
+
 def test_upload_waits_and_takes_nothing_away(parent, key):
     new = h.ChildKey(alg=h.P256)
     a = parent.upload(new, options=h.keystate_option(new.tag))
@@ -164,6 +190,73 @@ def test_an_upload_that_is_not_signed_by_itself(parent, key):
     a = parent.update(mine, [h.add(h.CHILD, "KEY", mine.text), h.add(h.CHILD, "NS", "ns.evil.test.")])
     assert a.rcode == "BADKEY"
     assert [s for _, s in parent.keys()] == ["TRUSTED"] or len(parent.keys()) == 1
+
+
+def spoilt(octets, alg):
+    """A key with these octets for a public key; it signs with anything of the right length."""
+    k = h.ChildKey(alg=h.P256)
+    k.alg, k.rdata = alg, bytes([0, 0, 3, alg]) + octets
+    return k, dict(alg=alg, signature=bytes(range(1, {h.P384: 97, h.ED448: 115}.get(alg, 65))))
+
+
+@pytest.mark.parametrize("edns", [True, False])
+@pytest.mark.parametrize("bits", [512, 1024, 2040, 8192])
+def test_an_upload_of_an_rsa_key_of_a_wrong_length_is_refused_for_that(parent, key, bits, edns):
+    weak = h.ChildKey(alg=h.RSASHA256, bits=1024)
+    sign = {}  # with 1024 bits all is as it should be, but for that
+    if bits != 1024:
+        weak.rdata = weak.rdata[:8] + b"\xc1" * (bits // 8)
+        sign = dict(signature=bytes(range(1, 9)) * (bits // 64 + 1))
+    options = h.keystate_option(weak.tag) if edns else b""
+    a = parent.upload(weak, options=options, edns=edns, sign=sign)
+    assert (a.rcode, a.is_signed) == ("REFUSED", True), a
+    if edns:
+        assert (a.ede_codes, a.state, a.key_id) == ([INVALID_DATA], h.STATE["INVALID"], weak.tag)
+        words = "KEY RDATA of 1032 octets cannot be read" if bits == 8192 else f"an RSA key of {bits} bits: 2048 to 4096 are taken"
+        assert words in a.ede[0][1]
+    assert parent.upload(weak, sign=sign).state is None  # nobody has asked
+    assert parent.keys() == [(key.tag, "TRUSTED")]
+
+
+@pytest.mark.parametrize("alg, octets, words", [
+    (h.ED25519, b"\1" * 31, "a key of algorithm 15 has 32 octets, not 31"), (h.P256, b"\1" * 10, "algorithm 13 has 64 octets, not 10"),
+    (h.P256, b"\1" * 64, "no public key of algorithm 13"), (h.P384, b"\1", "algorithm 14 has 96 octets, not 1"),
+    (h.ED448, b"\1" * 32, "algorithm 16 has 57 octets, not 32")])
+def test_an_upload_that_no_key_can_be_read_from_is_refused_for_that(parent, key, alg, octets, words):
+    bad, sign = spoilt(octets, alg)
+    a = parent.upload(bad, options=h.keystate_option(bad.tag), sign=sign)
+    assert (a.rcode, a.ede_codes, a.state, a.is_signed) == ("REFUSED", [INVALID_DATA], h.STATE["INVALID"], True)
+    assert words in a.ede[0][1]
+    # from a trusted key, too: what is wrong is said, and the key that asks is as trusted as it was
+    a = parent.update(key, [h.add(h.CHILD, "KEY", bad.text)], options=h.keystate_option(key.tag))
+    assert (a.rcode, a.ede_codes, a.state) == ("REFUSED", [INVALID_DATA], h.STATE["TRUSTED"])
+    assert words in a.ede[0][1]
+    (row,) = [r for r in parent.ctl("parent audit", child=h.CHILD)["rows"] if r["verdict"] == "refused"]
+    assert words in row["why"] and row["who"] == f"key {key.tag}"
+    assert parent.keys() == [(key.tag, "TRUSTED")]
+
+
+def test_a_trusted_key_brings_in_no_weak_one(parent, key):
+    weak = h.ChildKey(alg=h.RSASHA256, bits=1024)
+    a = parent.update(key, [h.add(h.CHILD, "KEY", weak.text)])
+    assert (a.rcode, a.ede_codes) == ("REFUSED", [INVALID_DATA])
+    assert "an RSA key of 1024 bits: 2048 to 4096 are taken" in a.ede[0][1]
+    assert parent.keys() == [(key.tag, "TRUSTED")]
+
+
+def test_a_key_of_an_algorithm_that_is_not_taken_is_refused(parent, key):
+    bad, sign = spoilt(b"\3\1\0\1" + b"\xc1" * 256, 5)
+    asks = h.keystate_option(bad.tag)
+    a = parent.upload(bad, options=asks, sign=sign)
+    assert (a.rcode, a.ede_codes, a.state, a.is_signed) == ("NOTAUTH", [h.EDE["ALGORITHM"]], h.STATE["REFUSED"], True)
+    assert parent.keystate(bad, sign=sign).state == h.STATE["REFUSED"]
+    a = parent.update(key, [h.add(h.CHILD, "KEY", bad.text)])
+    assert (a.rcode, a.ede_codes) == ("REFUSED", [INVALID_DATA]) and "algorithm 5 is not taken" in a.ede[0][1]
+
+
+def test_a_weak_key_is_told_nothing_of_who_is_no_child(parent, key):
+    weak = h.ChildKey("stranger.example.", alg=h.RSASHA256, bits=1024)
+    assert parent.upload(weak, options=h.keystate_option(weak.tag)).rcode == "FORMERR"
 
 
 def test_keystate_only_for_who_asks_and_signed(parent, key):

@@ -852,6 +852,55 @@ static uint64_t here(void)
 	return prt_books_last_seq(app.books);
 }
 
+/* Nine servers with names and addresses as long and as many as can be: 78 KiB of records. */
+static void add_giant(struct prt_zonefile *z, const char *child)
+{
+	char host[330], line[700], label[64];
+
+	memset(label, 'x', sizeof(label));
+	for (unsigned n = 0; n < 9; n++) {
+		snprintf(host, sizeof(host), "%u%.62s.%.62s.%.62s.%.40s.%s", n, label, label, label, label, child);
+		snprintf(line, sizeof(line), "%s 300 NS %s", child, host);
+		add_line(z, line);
+		for (unsigned a = 0; a < PRT_ADDR_MAX; a++) {
+			snprintf(line, sizeof(line), "%s 300 A 192.0.2.%u", host, a);
+			add_line(z, line);
+			snprintf(line, sizeof(line), "%s 300 AAAA 2001:db8::%u", host, a);
+			add_line(z, line);
+		}
+	}
+}
+
+static void a_child_with_more_records_than_the_trail_takes_is_left_out_alone(void **unused)
+{
+	struct msp_name parent = t_name(P), first = t_name("b0.example.");
+	struct msp_why why = { "" };
+	struct prt_zonefile z;
+	struct prt_merge m;
+	char line[64];
+
+	(void)unused;
+	begin(PRT_BACKEND_UPDATE, -1);
+	for (unsigned round = 0; round < 2; round++) { /* the first import of all, and another one */
+		T_OK(prt_zonefile_open(&z, dir, &parent, &why));
+		for (unsigned n = 0; n < 10; n++) {
+			snprintf(line, sizeof(line), "a%u.example. %u NS ns.out.test.", n, 300 + round);
+			add_line(&z, line);
+			if (n % 5 == 0) {
+				snprintf(line, sizeof(line), "b%u.example.", n);
+				add_giant(&z, line);
+			}
+		}
+		T_OK(prt_zonefile_seal(&z));
+		read_import(&z, here(), round == 0, &m);
+		assert_int_equal(m.changed, 10);
+		assert_int_equal(m.too_large, 2);
+		assert_true(msp_name_equal(&m.too_large_first, &first));
+		prt_merge_fini(&m);
+	}
+	end();
+}
+
 static bool is_gone(const char *child)
 {
 	struct msp_name name = t_name(child);
@@ -969,6 +1018,7 @@ int main(void)
 		cmocka_unit_test(at_eight_failures_in_a_row_it_is_the_backend),
 		cmocka_unit_test(delegations_are_found_in_whatever_order_they_come),
 		cmocka_unit_test(what_is_more_than_a_delegation_is_said_to_be),
+		cmocka_unit_test(a_child_with_more_records_than_the_trail_takes_is_left_out_alone),
 		cmocka_unit_test(an_import_writes_what_differs_and_marks_what_is_gone),
 		cmocka_unit_test(the_first_import_leaves_no_record_for_each_child),
 		cmocka_unit_test(a_record_that_moves_nothing_keeps_nobody_from_being_removed),

@@ -226,7 +226,8 @@ static enum msp_err print_due(void *arg, const struct msp_name *name)
 static int check(struct worker *w)
 {
 	struct trail t = { .seq = 0 };
-	struct msp_wall never = { INT64_MAX / 2 }, next;
+	struct msp_wall never = { INT64_MAX / 2 };
+	struct prt_due next = { .at = { 0 } };
 	enum msp_err err = prt_books_each(w->books, NULL, SIZE_MAX, print_child, NULL);
 
 	if (err == MSP_OK)

@@ -41,9 +41,13 @@ static bool always(void *arg)
 	return false;
 }
 
+static bool is_quiet(void *arg);
+
+/* Whatever has begun is over, but for probes that are held; and a little time has passed for what must not begin. */
 static void settle(void)
 {
 	msp_loop_run_until(k.loop, always, NULL, 40);
+	msp_loop_run_until(k.loop, is_quiet, NULL, K_LIMIT_MS);
 }
 
 /* --- settings, backends ---------------------------------------------------------------------------------------------
@@ -241,14 +245,24 @@ enum msp_err prt_books_do_now(struct prt_books *b, const struct msp_name *p, con
 	return books_run(child, fn, arg, out);
 }
 
+/* In the order in which they were put in. */
 enum msp_err prt_books_due(struct prt_books *b, struct msp_wall at, size_t max, prt_books_name_fn *fn, void *arg,
-			   struct msp_wall *next)
+			   struct prt_due *place)
 {
 	enum msp_err err = MSP_OK;
+	size_t i = 0;
 
 	(void)b;
 	pthread_mutex_lock(&books.lock);
-	for (size_t i = 0, n = 0; err == MSP_OK && i < books.count && n < max; i++) {
+	while (place->at.s != 0 && i < books.count) {
+		struct msp_name_key key = msp_name_key(&books.child[i].name);
+
+		if (msp_span_equal(msp_name_key_span(&key), msp_name_key_span(&place->name)))
+			break;
+		i++;
+	}
+	place->at.s = 0;
+	for (size_t n = 0; err == MSP_OK && i < books.count; i++) {
 		struct prt_child c;
 		struct msp_wall due;
 
@@ -257,10 +271,12 @@ enum msp_err prt_books_due(struct prt_books *b, struct msp_wall at, size_t max, 
 		prt_child_fini(&c);
 		if (due.s == 0 || due.s > at.s)
 			continue;
-		n++;
+		if (n++ == max) {
+			*place = (struct prt_due){ .at = due, .name = msp_name_key(&books.child[i].name) };
+			break;
+		}
 		err = fn(arg, &books.child[i].name);
 	}
-	next->s = 0;
 	if (books.is_down)
 		err = MSP_ENET;
 	pthread_mutex_unlock(&books.lock);
@@ -324,11 +340,16 @@ static struct {
 	bool scan_changes;                                      /* the DS go */
 	unsigned need;                                          /* of the next outcome of a scan */
 	unsigned tick_need;                                     /* what a tick asks for */
+	bool tick_fails;                                        /* it stays due */
+	const char *watched;                                    /* a child ... */
+	atomic_size_t watched_ticks;                            /* ... whose ticks are counted */
 	size_t servers, dsboots;                                /* of the scan last judged */
 	unsigned asked;                                         /* questions that it has answers to */
 	enum msp_lookup verdict[PRT_NS_MAX];
 	enum prt_boot_outcome boot;
 	struct msp_why boot_why;
+	bool gives_up;           /* a key that was missed has failed */
+	enum prt_source refuses; /* with PRT_NEED_REPORT: of the entry, SRC__N = none */
 } desk;
 
 void prt_outcome_init(struct prt_outcome *o)
@@ -387,6 +408,10 @@ enum msp_err prt_desk_scanned(const struct prt_rules *r, struct prt_child *c, co
 		desk.verdict[i] = seen[i].verdict;
 	out->need = desk.need;
 	out->report_ede = MSP_EDE_CDS_INCONSISTENT;
+	if ((desk.need & PRT_NEED_REPORT) != 0) {
+		entry(c, PRT_VERDICT_REFUSED, out);
+		out->entry[0].source = desk.refuses;
+	}
 	pthread_mutex_unlock(&desk.lock);
 	c->scan.last = at;
 	c->scan.next.s = 0;
@@ -430,6 +455,8 @@ enum msp_err prt_desk_looked(const struct prt_rules *r, struct prt_child *c, str
 	assert_non_null(found);
 	desk.looked++;
 	desk.boot = prt_boot_look(&c->boot[found - c->keys.key], &r->boot, key, seen, at, &desk.boot_why);
+	if (desk.gives_up && desk.boot == PRT_BOOT_MISSED)
+		found->state = PRT_KEY_FAILED;
 	out->is_changed = true;
 	return MSP_OK;
 }
@@ -438,6 +465,10 @@ enum msp_err prt_desk_tick(const struct prt_rules *r, struct prt_child *c, struc
 {
 	(void)r;
 	desk.ticked++;
+	if (desk.watched != NULL && strcmp(MSP_NAME(&c->name), desk.watched) == 0)
+		desk.watched_ticks++;
+	if (desk.tick_fails)
+		return MSP_ELIMIT;
 	out->need = desk.tick_need;
 	if (c->scan.next.s != 0)
 		c->scan.next.s = at.s + 300;
@@ -476,9 +507,11 @@ static struct {
 	bool is_held;
 	struct msp_timer *timer;
 	enum msp_err refuse;
-	unsigned shows; /* questions that have a record */
-	size_t servers; /* addresses */
+	unsigned shows;       /* questions that have a record */
+	size_t servers;       /* addresses */
+	const char *agent[2]; /* where they want reports; NULL: they do not say */
 	unsigned last_questions;
+	struct msp_name last_known; /* a name server that was there already; unset: nobody is new */
 } prober;
 
 static void put_record(struct prt_answer *a, const struct msp_name *child, unsigned q)
@@ -500,6 +533,8 @@ static void probe_answer(struct prt_probe *p)
 
 		s->host = t_name("ns.other.test.");
 		s->addr = k_addr("192.0.2.1", (uint16_t)(53 + i));
+		if (i < 2 && prober.agent[i] != NULL)
+			s->agent = t_name(prober.agent[i]);
 		for (unsigned q = 0; q < PRT_Q__N; q++) {
 			s->answer[q].is_asked = (p->questions & 1u << q) != 0;
 			if (s->answer[q].is_asked && (prober.shows & 1u << q) != 0)
@@ -531,8 +566,8 @@ static void let_go(void)
 	msp_timer_start(prober.timer, 0);
 }
 
-enum msp_err prt_probe_start(struct prt_prober *pr, const struct prt_delegation *d, unsigned questions,
-			     prt_probe_fn *cb, void *arg, struct prt_probe **out)
+enum msp_err prt_probe_start(struct prt_prober *pr, const struct prt_delegation *d, const struct prt_delegation *known,
+			     unsigned questions, prt_probe_fn *cb, void *arg, struct prt_probe **out)
 {
 	struct prt_probe *p;
 
@@ -545,6 +580,9 @@ enum msp_err prt_probe_start(struct prt_prober *pr, const struct prt_delegation 
 	assert_non_null(p);
 	T_OK(prt_delegation_dup(d, &p->d));
 	p->questions = prober.last_questions = questions;
+	prober.last_known.len = 0;
+	if (known != NULL)
+		T_OK(msp_rdata_name_parse(prt_delegation_ns(known)->rdata[0], &prober.last_known));
 	p->cb = cb;
 	p->arg = arg;
 	*(prober.last != NULL ? &prober.last->next : &prober.first) = p;
@@ -735,7 +773,7 @@ static void plain_serve(void *arg)
 					  a->batch == NULL ? MSP_FLAG_RA
 					  : plain.no_aa    ? 0
 							   : MSP_FLAG_AA);
-		struct msp_batch_answer answer = { MSP_OK, msp_span(mem, len) };
+		struct msp_batch_answer answer = { .err = MSP_OK, .raw = msp_span(mem, len) };
 
 		if (a->batch != NULL)
 			a->batch(a->arg, &answer, 1);
@@ -818,6 +856,17 @@ static void open_rig(void)
 	msp_rand_init_seed(&app.rand, 1);
 	T_OK(prt_follow_open(&app, &app.follow));
 	app.follow->wall = clock_of_test;
+}
+
+static bool is_quiet(void *arg)
+{
+	const struct prt_follow *f = app.follow;
+	size_t running = 0, held = prober.is_held ? prober.open : 0;
+
+	(void)arg;
+	for (unsigned i = 0; i < PRT_LANE__N; i++)
+		running += f->lane[i].running;
+	return running == held && (f->waiting == 0 || held > 0) && f->agenda.work == NULL && books.first == NULL;
 }
 
 static void close_rig(void)
@@ -950,6 +999,7 @@ static void a_check_looks_at_the_servers_of_what_waits_and_tells_who_watches(voi
 	assert_true(w.is_changed);
 	assert_int_equal(desk.servers, 2);
 	assert_int_equal(prober.last_questions, PRT_PROBE_CHECK);
+	assert_true(msp_name_is_set(&prober.last_known)); /* what is not registered is new: asked over UDP too */
 	assert_int_equal(pokes, 1);
 	assert_int_equal(app.stats.changes, 1);
 	c = get_child(C);
@@ -1274,6 +1324,74 @@ static void csync_is_looked_at_with_its_hosts_and_a_second_soa(void **state)
 	UNTIL_DESK(scanned, 1);
 	assert_int_equal(prober.started, 2);
 	assert_int_equal(prober.last_questions & PRT_PROBE_CSYNC, PRT_PROBE_CSYNC);
+	assert_false(msp_name_is_set(&prober.last_known)); /* of those that are there nobody is asked over UDP */
+	close_rig();
+}
+
+/* A retry of a look that has failed. */
+static void retry(void)
+{
+	struct prt_child c = get_child(C);
+	size_t before = prober.started;
+
+	c.scan.failures = 1;
+	c.scan.next.s = now.s;
+	store(&c);
+	prt_child_fini(&c);
+	desk.tick_need = PRT_NEED_SCAN;
+	prt_agenda_look(app.follow);
+	K_UNTIL_COUNT(&k, &prober.started, before + 1);
+	settle();
+}
+
+static bool was_idle(void)
+{
+	return (prober.last_questions & PRT_PROBE_IDLE) != 0;
+}
+
+static void dead_addresses_are_left_alone_by_looks_that_nobody_has_asked_for(void **state)
+{
+	struct prt_child c;
+
+	(void)state;
+	open_rig();
+	conf.limits.sweep_s = 3600;
+	put_child(C, SIGNED);
+	for (size_t i = 0; i < 10 && prober.started == 0; i++) {
+		prt_sweep_step(app.follow->sweep, 1000);
+		settle();
+	}
+	assert_int_equal(prober.started, 1);
+	assert_true(was_idle());
+	conf.limits.sweep_s = 0;
+	scan(C); /* an operator */
+	settle();
+	assert_int_equal(prober.started, 2);
+	assert_false(was_idle());
+	now.s += 60;
+	retry(); /* of what the sweep has found */
+	assert_true(was_idle());
+	put_pending(PLAIN); /* must be seen again: a miss would begin its count anew */
+	c = get_child(C);
+	c.pending.wait = PRT_WAIT_CONFIRM;
+	store(&c);
+	prt_child_fini(&c);
+	retry();
+	assert_false(was_idle());
+	c = get_child(C);
+	prt_delegation_clear(&c.pending.wanted);
+	memset(&c.pending, 0, sizeof(c.pending));
+	store(&c);
+	prt_child_fini(&c);
+	assert_true(notify());
+	settle();
+	assert_false(was_idle());
+	now.s += 2400;
+	retry(); /* of that */
+	assert_false(was_idle());
+	now.s += 7200;
+	retry();
+	assert_true(was_idle());
 	close_rig();
 }
 
@@ -1532,6 +1650,25 @@ static void what_is_due_is_ticked_and_what_the_tick_asks_for_is_done(void **stat
 	close_rig();
 }
 
+static void those_that_stay_due_hold_up_nobody(void **state)
+{
+	char name[40];
+
+	(void)state;
+	open_rig();
+	for (size_t i = 0; i < 2 * PRT_AGENDA_MAX + 100; i++) {
+		snprintf(name, sizeof(name), "c%05zu.example.", i);
+		put_due(name, NOW - 5);
+	}
+	put_due("last.example.", NOW - 1);
+	desk.tick_fails = true;
+	desk.watched = "last.example.";
+	prt_agenda_look(app.follow);
+	UNTIL_DESK(watched_ticks, 1);
+	UNTIL_DESK(watched_ticks, 2); /* and they all have their turn again */
+	close_rig();
+}
+
 static void what_another_process_has_seen_to_is_not_done_again(void **state)
 {
 	struct prt_task *t;
@@ -1669,6 +1806,61 @@ static void the_sweep_keeps_to_its_rate(void **state)
 	close_rig();
 }
 
+static void few_children_are_all_reached_in_a_day(void **state)
+{
+	(void)state;
+	open_rig();
+	conf.limits.sweep_s = 86400;
+	conf.limits.scan_rate = 20;
+	put_children(5);
+	K_UNTIL_COUNT(&k, &prober.started, 1);
+	for (size_t i = 0; i < (size_t)86400 * 20; i++)
+		prt_sweep_step(app.follow->sweep, 50);
+	sweep(NOW);
+	assert_int_equal(prober.started, 5);
+	close_rig();
+}
+
+static void a_sweep_after_a_long_rest_begins_no_faster(void **state)
+{
+	(void)state;
+	open_rig();
+	conf.limits.sweep_s = 10;
+	conf.limits.scan_rate = 20;
+	put_children(60);
+	sweep(NOW);
+	assert_int_equal(prober.started, 60);
+	prober.started = 0;
+	for (size_t i = 0; i < 100; i++)
+		prt_sweep_step(app.follow->sweep, 1000); /* nothing to be done */
+	now.s += 100;
+	prt_sweep_step(app.follow->sweep, 0);
+	K_UNTIL_COUNT(&k, &prober.started, 1);
+	settle();
+	assert_true(prober.started <= 20); /* a second's worth, not all of them */
+	close_rig();
+}
+
+static void after_the_clock_was_put_back_the_sweep_still_comes_by(void **state)
+{
+	struct prt_child c;
+
+	(void)state;
+	open_rig();
+	conf.limits.sweep_s = 1;
+	conf.limits.scan_rate = 100000;
+	put_due("a.example.", NOW + 400 * 86400); /* the next look was arranged a year from now */
+	put_child("b.example.", SIGNED);
+	c = get_child("b.example.");
+	c.flags |= PRT_CHILD_NOTICED;
+	c.scan.last.s = NOW + 400 * 86400;
+	store(&c);
+	prt_child_fini(&c);
+	sweep(NOW);
+	assert_int_equal(prober.started, 2);
+	close_rig();
+}
+
 static void the_sweep_leaves_alone_what_cannot_lead_to_anything(void **state)
 {
 	struct prt_child c;
@@ -1759,6 +1951,116 @@ static void a_failed_scan_is_reported_once_an_hour(void **state)
 	close_rig();
 }
 
+static void expect_report(size_t asked, const char *name)
+{
+	struct msp_name want = t_name(name);
+
+	K_UNTIL_COUNT(&k, &dns.asked, asked);
+	assert_true(msp_name_equal(&dns.last_name, &want));
+}
+
+static void scan_again(void)
+{
+	size_t before = desk.scanned;
+
+	now.s += 3601;
+	scan(C);
+	UNTIL_DESK(scanned, before + 1);
+	settle();
+}
+
+static void a_failed_scan_is_reported_where_the_servers_say(void **state)
+{
+	(void)state;
+	open_rig();
+	put_child(C, SIGNED);
+	prober.shows = 1u << PRT_Q_CDS;
+	desk.need = PRT_NEED_REPORT;
+	desk.refuses = PRT_SRC_CDS;
+	scan_again(); /* they do not */
+	assert_int_equal(dns.asked, 0);
+	prober.agent[0] = "victim.test."; /* not theirs */
+	scan_again();
+	assert_int_equal(dns.asked, 0);
+	assert_int_equal(app.stats.reports, 0);
+	prober.agent[1] = "er.ns.other.test."; /* the first one that may be */
+	scan_again();
+	expect_report(1, "_er.59." C "49177._er.er.ns.other.test.");
+	desk.refuses = PRT_SRC_CSYNC;
+	scan_again();
+	expect_report(2, "_er.62." C "49177._er.er.ns.other.test.");
+	now.s -= 1800;
+	scan_again(); /* one an hour */
+	assert_int_equal(dns.asked, 2);
+	scan_again();
+	assert_int_equal(dns.asked, 3);
+	assert_int_equal(app.stats.reports, 3);
+	prober.agent[1] = NULL; /* nothing of it is remembered */
+	scan_again();
+	assert_int_equal(dns.asked, 3);
+	close_rig();
+}
+
+static void what_a_notify_says_about_reports_goes_before_what_the_servers_say(void **state)
+{
+	struct msp_name child = t_name(C), agent = t_name("a.ns.other.test."), foreign = t_name("victim.test.");
+
+	(void)state;
+	open_rig();
+	put_child(C, SIGNED);
+	prober.shows = 1u << PRT_Q_CDS;
+	prober.agent[0] = "b.ns.other.test.";
+	desk.need = PRT_NEED_REPORT;
+	desk.refuses = PRT_SRC_CDS;
+	assert_true(prt_follow_notify(&app, &child, MSP_TYPE_CSYNC, &agent));
+	expect_report(1, "_er.62." C "49177._er.a.ns.other.test.");
+	settle();
+	now.s += 3601;
+	assert_true(prt_follow_notify(&app, &child, MSP_TYPE_CSYNC, &foreign));
+	expect_report(2, "_er.59." C "49177._er.b.ns.other.test.");
+	settle();
+	close_rig();
+}
+
+static void a_key_that_fails_for_good_is_reported_where_the_servers_say(void **state)
+{
+	(void)state;
+	open_rig();
+	put_child(C, SIGNED);
+	put_key(PRT_METHOD_APEX);
+	prober.agent[1] = "er.ns.other.test.";
+	say(C, MSP_TYPE_KEY, MSP_LOOKUP_SECURE, C " 300 KEY " KEY_2);
+	look();
+	settle();
+	assert_int_equal(desk.boot, PRT_BOOT_MISSED);
+	assert_int_equal(prober.started, 0); /* not for good: nothing is asked */
+	assert_int_equal(app.stats.reports, 0);
+	now.s += 4000;
+	desk.gives_up = true;
+	look();
+	K_UNTIL_COUNT(&k, &app.stats.reports, 1);
+	expect_report(3, "_er.25." C "49163._er.er.ns.other.test.");
+	assert_int_equal(prober.started, 1);
+	settle();
+	close_rig();
+}
+
+static void a_key_that_fails_is_reported_to_nobody_when_nobody_wants_it(void **state)
+{
+	(void)state;
+	open_rig();
+	put_child(C, SIGNED);
+	put_key(PRT_METHOD_APEX);
+	desk.gives_up = true;
+	say(C, MSP_TYPE_KEY, MSP_LOOKUP_SECURE, C " 300 KEY " KEY_2);
+	look();
+	K_UNTIL_COUNT(&k, &prober.started, 1);
+	settle();
+	assert_int_equal(dns.asked, 1);
+	assert_int_equal(app.stats.reports, 0);
+	close_rig();
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -1779,6 +2081,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(a_notify_does_not_wait_for_the_retry_of_a_look_that_failed),
 		cmocka_unit_test(a_secure_child_is_asked_once_for_all_that_its_cds_needs),
 		cmocka_unit_test(csync_is_looked_at_with_its_hosts_and_a_second_soa),
+		cmocka_unit_test(dead_addresses_are_left_alone_by_looks_that_nobody_has_asked_for),
 		cmocka_unit_test(what_has_changed_nothing_is_not_stored),
 		cmocka_unit_test(a_prober_that_refuses_makes_a_failed_scan),
 		cmocka_unit_test(signal_names_of_a_first_ds_are_looked_up_for_servers_outside),
@@ -1790,16 +2093,24 @@ int main(int argc, char **argv)
 		cmocka_unit_test(an_unsigned_child_is_looked_at_at_every_address_and_from_every_vantage_point),
 		cmocka_unit_test(keys_that_are_not_due_are_not_looked_at),
 		cmocka_unit_test(what_is_due_is_ticked_and_what_the_tick_asks_for_is_done),
+		cmocka_unit_test(those_that_stay_due_hold_up_nobody),
 		cmocka_unit_test(what_another_process_has_seen_to_is_not_done_again),
 		cmocka_unit_test(what_was_under_way_is_due_again_after_a_restart),
 		cmocka_unit_test(the_sweep_comes_by_every_child_once),
 		cmocka_unit_test(a_sweep_that_was_broken_off_goes_on_at_its_place),
 		cmocka_unit_test(one_process_sweeps),
 		cmocka_unit_test(the_sweep_keeps_to_its_rate),
+		cmocka_unit_test(few_children_are_all_reached_in_a_day),
+		cmocka_unit_test(a_sweep_after_a_long_rest_begins_no_faster),
+		cmocka_unit_test(after_the_clock_was_put_back_the_sweep_still_comes_by),
 		cmocka_unit_test(the_sweep_leaves_alone_what_cannot_lead_to_anything),
 		cmocka_unit_test(a_report_is_named_after_what_went_wrong),
 		cmocka_unit_test(an_agent_must_be_at_or_below_a_name_server),
 		cmocka_unit_test(a_failed_scan_is_reported_once_an_hour),
+		cmocka_unit_test(a_failed_scan_is_reported_where_the_servers_say),
+		cmocka_unit_test(what_a_notify_says_about_reports_goes_before_what_the_servers_say),
+		cmocka_unit_test(a_key_that_fails_for_good_is_reported_where_the_servers_say),
+		cmocka_unit_test(a_key_that_fails_is_reported_to_nobody_when_nobody_wants_it),
 	};
 
 	if (argc > 1)

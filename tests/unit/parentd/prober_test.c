@@ -9,13 +9,16 @@
 
 #include "probe.h"
 
+#include <errno.h>
 #include <stdlib.h>
 
 #include <msproto/auth/dnssec.h>
 #include <msproto/base/mem.h>
 #include <msproto/io/batch.h>
+#include <msproto/msg/edns.h>
 
 #include "io/resolve_wire.h"
+#include "io/sockaddr.h"
 
 #define SERVERS    3
 #define RECORDS    16
@@ -150,8 +153,8 @@ enum manner {
 struct server {
 	struct msp_server *s;
 	struct msp_addr addr;
-	enum manner manner;
-	uint16_t only; /* the manner is for this type only; 0 = all */
+	enum manner manner, udp; /* over TCP, over UDP */
+	uint16_t only;           /* the manner is for this type only; 0 = all */
 	const char *lines;
 	const struct msp_key *key; /* what it says is signed */
 	size_t asked, by_udp;
@@ -159,6 +162,8 @@ struct server {
 	size_t held_count;
 	uint32_t serial_step; /* the serial grows by it with each SOA question */
 	uint32_t serial;
+	struct msp_span option; /* Report-Channel; ptr NULL: none */
+	unsigned options;       /* more of it */
 };
 
 struct rig {
@@ -167,7 +172,7 @@ struct rig {
 	struct msp_resolver *resolver;
 	struct prt_prober *prober;
 	struct prt_probe_conf conf;
-	struct prt_delegation d;
+	struct prt_delegation d, known; /* known without NS: not given */
 	struct prt_probe *probe;
 	/* the outcome */
 	bool done, is_inside, frees_prober, cancels;
@@ -277,17 +282,27 @@ static unsigned rcode_of(enum manner manner)
 	return manner == REFUSES ? MSP_RCODE_REFUSED : (manner == NXDOMAIN ? MSP_RCODE_NXDOMAIN : MSP_RCODE_NOERROR);
 }
 
+static void put_option(struct msp_msgw *w, const struct server *s)
+{
+	struct msp_optw o = msp_optw_open(w, MSP_EDNS_PAYLOAD, MSP_RCODE_NOERROR, true);
+
+	for (unsigned i = 0; i <= s->options; i++)
+		msp_optw_add(&o, MSP_OPT_REPORT_CHANNEL, s->option);
+	msp_optw_close(&o);
+}
+
 static void respond(struct server *s, struct msp_req **req)
 {
 	static struct msp_rr_scratch scratch;
 	static uint8_t mem[MSP_MSG_MAX];
-	enum manner manner = s->manner;
+	enum manner manner = msp_req_is_tcp(*req) ? s->manner : s->udp;
 	struct msp_span out;
 	struct msp_msgw w;
 	struct msp_msg m;
 
 	T_OK(msp_msg_parse(msp_req_message(*req), &scratch, &m, NULL));
-	assert_true(m.edns.dnssec_ok);
+	assert_true(m.edns.present);
+	assert_int_equal(m.edns.dnssec_ok, msp_req_is_tcp(*req));
 	assert_int_equal(m.flags & MSP_FLAG_RD, 0);
 	if (s->only != 0 && s->only != m.question.type)
 		manner = PROPER;
@@ -301,6 +316,8 @@ static void respond(struct server *s, struct msp_req **req)
 		put_records(&w, s, manner, &m.question);
 	if (manner == ENDLESS)
 		w.wr.err = MSP_OK;
+	if (s->option.ptr != NULL)
+		put_option(&w, s);
 	T_OK(msp_msgw_finish(&w, &out));
 	if (manner == GARBLES)
 		out.len -= 3;
@@ -313,7 +330,11 @@ static void on_request(void *arg, struct msp_req *req)
 
 	s->by_udp += !msp_req_is_tcp(req);
 	s->asked++;
-	if (s->manner == HOLDS && s->held_count < 32)
+	if (!msp_req_is_tcp(req) && s->udp == MUTE)
+		msp_req_drop(&req);
+	else if (!msp_req_is_tcp(req))
+		respond(s, &req);
+	else if (s->manner == HOLDS && s->held_count < 32)
 		s->held[s->held_count++] = req;
 	else if (s->manner == MUTE)
 		msp_req_drop(&req);
@@ -385,6 +406,7 @@ static void rig_close(struct rig *r)
 	}
 	prt_evidence_fini(&r->e);
 	prt_delegation_clear(&r->d);
+	prt_delegation_clear(&r->known);
 	k_settle(&r->k);
 	k_close(&r->k);
 }
@@ -438,7 +460,8 @@ static void start(struct rig *r, unsigned questions)
 {
 	r->done = false;
 	r->is_inside = true;
-	T_OK(prt_probe_start(r->prober, &r->d, questions ^ PRT_PROBE_PRIVATE, on_probe, r, &r->probe)); /* loopback */
+	T_OK(prt_probe_start(r->prober, &r->d, prt_delegation_ns(&r->known) != NULL ? &r->known : NULL,
+			     questions ^ PRT_PROBE_PRIVATE, on_probe, r, &r->probe)); /* loopback */
 	r->is_inside = false;
 	assert_false(r->done);
 }
@@ -769,6 +792,46 @@ static void who_is_not_authoritative_may_show_records_but_not_deny(void **state)
 	rig_close(&r);
 }
 
+#define AGENT_WIRE "\2er\3ns1\4test"
+
+static void where_a_server_wants_reports_is_taken_from_any_answer(void **state)
+{
+	static const struct {
+		const char *octets;
+		size_t len;
+		unsigned more;
+		enum manner manner;
+		bool is_taken;
+	} row[] = {
+		{ AGENT_WIRE, sizeof(AGENT_WIRE), 0, PROPER, true },
+		{ AGENT_WIRE, sizeof(AGENT_WIRE), 0, REFUSES, true }, /* it is what is to be reported */
+		{ AGENT_WIRE, sizeof(AGENT_WIRE), 0, TRUNCATES, true },
+		{ AGENT_WIRE, sizeof(AGENT_WIRE), 0, GARBLES, false },
+		{ AGENT_WIRE, sizeof(AGENT_WIRE), 1, PROPER, false },     /* one at most */
+		{ AGENT_WIRE, sizeof(AGENT_WIRE) - 1, 0, PROPER, false }, /* cut */
+		{ AGENT_WIRE "\0", sizeof(AGENT_WIRE) + 1, 0, PROPER, false },
+		{ "\2er\xc0\x0c", 5, 0, PROPER, false }, /* compressed */
+		{ "", 1, 0, PROPER, false },             /* the root */
+		{ "", 0, 0, PROPER, false },
+	};
+	struct msp_name agent = t_name("er.ns1.test.");
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(row) / sizeof(row[0]); i++) {
+		struct rig r;
+
+		rig_open(&r);
+		r.server[1].option = msp_span((const uint8_t *)row[i].octets, row[i].len);
+		r.server[1].options = row[i].more;
+		r.server[1].manner = row[i].manner;
+		probe(&r, "ns1." C " ns2." C, PRT_PROBE_CDS);
+		assert_int_equal(msp_name_is_set(&r.e.server[0].agent), row[i].is_taken);
+		assert_true(!row[i].is_taken || msp_name_equal(&r.e.server[0].agent, &agent));
+		assert_false(msp_name_is_set(&r.e.server[1].agent));
+		rig_close(&r);
+	}
+}
+
 static void a_name_that_does_not_exist_has_nothing(void **state)
 {
 	struct rig r;
@@ -986,6 +1049,222 @@ static void of_too_many_addresses_the_first_of_each_name_are_asked(void **state)
 	rig_close(&r);
 }
 
+/* --- over UDP, too ---------------------------------------------------------------------------------------------------
+ */
+
+/* What is there already. */
+static void know(struct rig *r, const char *names)
+{
+	delegate(r, names);
+	prt_delegation_clear(&r->known);
+	T_OK(prt_delegation_dup(&r->d, &r->known));
+}
+
+static void new_servers_are_asked_over_udp_and_no_others(void **state)
+{
+	struct rig r;
+
+	(void)state;
+	rig_open(&r);
+	know(&r, "ns1." C " ns2." C);
+	probe(&r, "ns1." C " ns2." C " ns3." C, PRT_PROBE_CHECK);
+	assert_int_equal(r.e.count, 3);
+	for (size_t i = 0; i < 3; i++) {
+		assert_int_equal(r.e.server[i].udp.is_asked, i == 2);
+		assert_int_equal(r.server[i + 1].by_udp, i == 2);
+	}
+	expect_set(&r.e.server[2].udp, SOA_SET);
+	assert_true(r.e.server[2].udp.is_authoritative);
+	expect_set(answer(&r, 2, PRT_Q_SOA), SOA_SET);
+	rig_close(&r);
+}
+
+static void another_address_of_a_server_that_was_there_is_new(void **state)
+{
+	char moved[192];
+	struct msp_addr addr;
+	struct rig r;
+
+	(void)state;
+	rig_open(&r);
+	T_OK(msp_addr_from_octets(msp_span(loopback(3), 4), 0, &addr));
+	snprintf(moved, sizeof(moved), C " 300 NS ns1." C "\nns1." C " 300 A %s\n", MSP_ADDR(&addr));
+	t_delegation(&r.known, moved);
+	probe(&r, "ns1." C, PRT_PROBE_CHECK);
+	assert_int_equal(r.server[1].by_udp, 1);
+	rig_close(&r);
+}
+
+static void addresses_of_a_new_name_elsewhere_are_all_asked_over_udp(void **state)
+{
+	struct rig r;
+
+	(void)state;
+	rig_open(&r);
+	know(&r, "one.test. ns3." C);
+	probe(&r, "two.test. one.test.", PRT_PROBE_CHECK);
+	assert_int_equal(r.e.count, 3);
+	for (size_t i = 0; i < 3; i++)
+		assert_int_equal(r.e.server[i].udp.is_asked, r.e.server[i].host.oct[1] == 't');
+	assert_int_equal(r.server[1].by_udp + r.server[2].by_udp, 2);
+	rig_close(&r);
+}
+
+static void what_a_new_server_does_over_udp_is_told_apart(void **state)
+{
+	static const struct {
+		enum manner udp;
+		enum msp_err err;
+		size_t asked;
+	} row[] = { { REFUSES, MSP_ERCODE, 1 },
+		    { TRUNCATES, MSP_ETRUNC, 1 },
+		    { OTHERS, MSP_EFORMAT, 1 },
+		    { NXDOMAIN, MSP_OK, 1 },
+		    { MUTE, MSP_ETIMEOUT, 2 } };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(row) / sizeof(row[0]); i++) {
+		struct rig r;
+
+		rig_open(&r);
+		if (row[i].udp == MUTE) {
+			r.conf.timeout_ms = 10 * MUTE_MS;
+			set_conf(&r);
+		}
+		know(&r, "ns1." C);
+		r.server[2].udp = row[i].udp;
+		probe(&r, "ns1." C " ns2." C, PRT_PROBE_CSYNC);
+		assert_true(r.e.server[1].udp.is_asked);
+		T_ERR(r.e.server[1].udp.err, row[i].err);
+		assert_null(r.e.server[1].udp.set);
+		assert_int_equal(r.server[2].by_udp, row[i].asked); /* once, and once more */
+		expect_set(answer(&r, 1, PRT_Q_SOA_AGAIN), SOA_SET);
+		rig_close(&r);
+	}
+}
+
+static void a_new_server_that_is_not_there_is_out_of_reach_over_udp(void **state)
+{
+	struct rig r;
+
+	(void)state;
+	rig_open(&r);
+	r.conf.timeout_ms = MUTE_MS;
+	set_conf(&r);
+	know(&r, "ns1." C);
+	msp_server_close(&r.server[2].s);
+	probe(&r, "ns1." C " ns2." C " nsx." C, PRT_PROBE_CHECK);
+	assert_int_equal(r.e.count, 3);
+	assert_true(r.e.server[1].udp.err == MSP_ENET || r.e.server[1].udp.err == MSP_ETIMEOUT);
+	assert_null(r.e.server[1].udp.set);
+	assert_false(r.e.server[2].udp.is_asked); /* it has no address */
+	rig_close(&r);
+}
+
+static void a_probe_with_a_question_over_udp_can_be_cancelled(void **state)
+{
+	struct rig r;
+
+	(void)state;
+	rig_open(&r);
+	know(&r, "ns1." C);
+	r.server[2].udp = MUTE;
+	delegate(&r, "ns2." C);
+	start(&r, PRT_PROBE_CHECK);
+	K_UNTIL_COUNT(&r.k, &r.server[2].asked, 4);
+	prt_probe_cancel(&r.probe);
+	k_settle(&r.k);
+	assert_int_equal(r.calls, 0);
+	assert_int_equal(prt_prober_load(r.prober), 0);
+	rig_close(&r);
+}
+
+/* --- addresses that take no connections ------------------------------------------------------------------------------
+ */
+
+/* A listener whose queue is full: the system drops what comes in. */
+struct hole {
+	int listener, filler[4];
+};
+
+static struct hole hole_open(const struct msp_addr *a)
+{
+	struct hole h = { .listener = socket(AF_INET, SOCK_STREAM, 0) };
+	union msp_sockaddr sa;
+	socklen_t len = msp_sockaddr_set(&sa, a);
+	int on = 1;
+
+	assert_int_equal(setsockopt(h.listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)), 0);
+	assert_int_equal(bind(h.listener, &sa.sa, len), 0);
+	assert_int_equal(listen(h.listener, 0), 0);
+	for (size_t i = 0; i < 4; i++) {
+		h.filler[i] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+		assert_true(connect(h.filler[i], &sa.sa, len) == 0 || errno == EINPROGRESS);
+	}
+	return h;
+}
+
+static void hole_close(struct hole *h)
+{
+	close(h->listener);
+	for (size_t i = 0; i < 4; i++)
+		close(h->filler[i]);
+}
+
+static void expect_silence(struct rig *r, unsigned questions, uint32_t timeout_ms)
+{
+	r->conf.timeout_ms = timeout_ms;
+	set_conf(r);
+	probe(r, "ns1." C, questions);
+	for (enum prt_question q = 0; q < PRT_Q__N; q++)
+		if ((questions & 1u << q) != 0)
+			expect_error(answer(r, 0, q), MSP_ETIMEOUT);
+}
+
+static void an_address_that_takes_no_connections_is_left_alone_by_idle_probes(void **state)
+{
+	struct hole h;
+	struct rig r;
+
+	(void)state;
+	rig_open(&r);
+	msp_server_close(&r.server[1].s);
+	h = hole_open(server_addr(&r, 1));
+	expect_silence(&r, PRT_PROBE_CDS | PRT_PROBE_IDLE, MUTE_MS);
+	expect_silence(&r, PRT_PROBE_CDS | PRT_PROBE_IDLE, MUTE_MS);
+	/* with much more time than this test has: at once */
+	expect_silence(&r, PRT_PROBE_CDS | PRT_PROBE_IDLE, 10 * K_LIMIT_MS);
+	expect_silence(&r, PRT_PROBE_CSYNC | PRT_PROBE_IDLE, 10 * K_LIMIT_MS);
+	hole_close(&h);
+	/* Who is waited for asks all the same, and what is alive again is asked by all. */
+	T_OK(msp_server_open(r.k.loop, server_addr(&r, 1), NULL, on_request, &r.server[1], &r.server[1].s, NULL));
+	probe(&r, "ns1." C, PRT_PROBE_CDS);
+	expect_set(answer(&r, 0, PRT_Q_SOA), SOA_SET);
+	r.server[1].asked = 0;
+	probe(&r, "ns1." C, PRT_PROBE_CDS | PRT_PROBE_IDLE);
+	expect_set(answer(&r, 0, PRT_Q_SOA), SOA_SET);
+	assert_int_equal(r.server[1].asked, 6);
+	rig_close(&r);
+}
+
+static void who_takes_connections_and_is_mute_or_refuses_them_is_asked_by_all(void **state)
+{
+	struct rig r;
+
+	(void)state;
+	rig_open(&r);
+	r.server[1].manner = MUTE;
+	for (int i = 0; i < 3; i++)
+		expect_silence(&r, PRT_PROBE_CDS | PRT_PROBE_IDLE, MUTE_MS);
+	assert_int_equal(r.server[1].asked, 3 * 5);
+	msp_server_close(&r.server[1].s);
+	for (int i = 0; i < 3; i++) {
+		probe(&r, "ns1." C, PRT_PROBE_CDS | PRT_PROBE_IDLE);
+		expect_error(answer(&r, 0, PRT_Q_SOA), MSP_ENET);
+	}
+	rig_close(&r);
+}
+
 /* --- the line --------------------------------------------------------------------------------------------------------
  */
 
@@ -1011,9 +1290,9 @@ static void more_than_may_be_under_way_wait_in_line_and_more_than_that_are_refus
 	r.server[1].manner = HOLDS;
 	delegate(&r, "ns1." C);
 	for (size_t i = 0; i < 4; i++)
-		T_OK(prt_probe_start(r.prober, &r.d, 1u << PRT_Q_CDS | PRT_PROBE_PRIVATE, on_one_of_many, &done,
+		T_OK(prt_probe_start(r.prober, &r.d, NULL, 1u << PRT_Q_CDS | PRT_PROBE_PRIVATE, on_one_of_many, &done,
 				     &p[i]));
-	T_ERR(prt_probe_start(r.prober, &r.d, 1u << PRT_Q_CDS | PRT_PROBE_PRIVATE, on_one_of_many, &done, NULL),
+	T_ERR(prt_probe_start(r.prober, &r.d, NULL, 1u << PRT_Q_CDS | PRT_PROBE_PRIVATE, on_one_of_many, &done, NULL),
 	      MSP_EBUSY);
 	assert_int_equal(prt_prober_load(r.prober), 4);
 	K_UNTIL_COUNT(&r.k, &r.server[1].held_count, 2);
@@ -1038,7 +1317,8 @@ static void five_hundred_at_once_are_all_answered(void **state)
 	r.conf.in_flight_max = 200; /* both ends are in this process, which may have 1,024 descriptors */
 	set_conf(&r);
 	for (size_t i = 0; i < 500; i++)
-		T_OK(prt_probe_start(r.prober, &r.d, 1u << PRT_Q_CDS | PRT_PROBE_PRIVATE, on_one_of_many, &done, NULL));
+		T_OK(prt_probe_start(r.prober, &r.d, NULL, 1u << PRT_Q_CDS | PRT_PROBE_PRIVATE, on_one_of_many, &done,
+				     NULL));
 	K_UNTIL_COUNT(&r.k, &done, 500);
 	rig_close(&r);
 }
@@ -1148,7 +1428,7 @@ static void a_delegation_without_name_servers_is_refused(void **state)
 	(void)state;
 	rig_open(&r);
 	t_delegation(&r.d, "");
-	T_ERR(prt_probe_start(r.prober, &r.d, PRT_PROBE_CHECK, on_probe, &r, NULL), MSP_EVALUE);
+	T_ERR(prt_probe_start(r.prober, &r.d, NULL, PRT_PROBE_CHECK, on_probe, &r, NULL), MSP_EVALUE);
 	rig_close(&r);
 }
 
@@ -1165,7 +1445,7 @@ static void out_of_memory_is_told_or_seen_as_out_of_reach(void **state)
 
 		delegate(&r, "ns1." C " ns2." C);
 		msp_mem_fail_at(++nth);
-		err = prt_probe_start(r.prober, &r.d, PRT_PROBE_CHECK, on_probe, &r, NULL);
+		err = prt_probe_start(r.prober, &r.d, NULL, PRT_PROBE_CHECK, on_probe, &r, NULL);
 		failed = msp_mem_failed();
 		msp_mem_fail_at(0);
 		if (failed)
@@ -1194,6 +1474,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(lies_are_errors_and_never_records),
 		cmocka_unit_test(a_cname_at_the_apex_is_no_denial),
 		cmocka_unit_test(who_is_not_authoritative_may_show_records_but_not_deny),
+		cmocka_unit_test(where_a_server_wants_reports_is_taken_from_any_answer),
 		cmocka_unit_test(a_name_that_does_not_exist_has_nothing),
 		cmocka_unit_test(answers_that_fill_the_room_of_an_address_end_it),
 		cmocka_unit_test(a_server_that_is_not_there_is_out_of_reach),
@@ -1206,6 +1487,14 @@ int main(int argc, char **argv)
 		cmocka_unit_test(without_a_resolver_only_glue_is_asked),
 		cmocka_unit_test(a_family_that_is_off_is_not_asked),
 		cmocka_unit_test(of_too_many_addresses_the_first_of_each_name_are_asked),
+		cmocka_unit_test(new_servers_are_asked_over_udp_and_no_others),
+		cmocka_unit_test(another_address_of_a_server_that_was_there_is_new),
+		cmocka_unit_test(addresses_of_a_new_name_elsewhere_are_all_asked_over_udp),
+		cmocka_unit_test(what_a_new_server_does_over_udp_is_told_apart),
+		cmocka_unit_test(a_new_server_that_is_not_there_is_out_of_reach_over_udp),
+		cmocka_unit_test(a_probe_with_a_question_over_udp_can_be_cancelled),
+		cmocka_unit_test(an_address_that_takes_no_connections_is_left_alone_by_idle_probes),
+		cmocka_unit_test(who_takes_connections_and_is_mute_or_refuses_them_is_asked_by_all),
 		cmocka_unit_test(more_than_may_be_under_way_wait_in_line_and_more_than_that_are_refused),
 		cmocka_unit_test(five_hundred_at_once_are_all_answered),
 		cmocka_unit_test(a_cancelled_probe_is_silent_whatever_its_state),

@@ -158,6 +158,8 @@ static inline unsigned desk_send(struct desk *d, const char *lines, const char *
 	struct msp_msg m;
 
 	memcpy(in.digest, &number, sizeof(number));
+	in.asker.is_tcp = true;
+	memset(in.asker.message, (int)number % 255 + 1, sizeof(in.asker.message));
 	t_update(P, lines, desk_mem, sizeof(desk_mem), &desk_scratch, &m);
 	in.msg = &m;
 	desk_fresh(d);
@@ -177,6 +179,17 @@ static inline void desk_tick(struct desk *d, int64_t later_s)
 	desk_fresh(d);
 	T_OK(prt_desk_tick(&d->r, &d->c, d->now, &d->o));
 	desk_restart(d);
+}
+
+/* Who asked is on record: with the message of this number, over TCP, from the usual peer. */
+static inline bool desk_is_by_message(const struct desk *d, const struct prt_audit *a, unsigned number)
+{
+	uint8_t message[PRT_HASH_LEN];
+
+	memset(message, (int)number % 255 + 1, sizeof(message));
+	return a != NULL && a->is_tcp && a->peer.family == d->peer.family && a->peer.port == d->peer.port &&
+	       memcmp(a->peer.oct, d->peer.oct, sizeof(a->peer.oct)) == 0 &&
+	       memcmp(a->message, message, sizeof(message)) == 0;
 }
 
 /* How the first entry of a verdict begins; NULL = none. */

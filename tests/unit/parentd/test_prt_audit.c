@@ -108,6 +108,27 @@ static void a_record_comes_back_as_it_was(void **state)
 	prt_audit_fini(&a);
 }
 
+static void what_parentd_does_by_itself_is_on_nobodys_word(void **state)
+{
+	struct prt_audit a, b;
+	json_t *o = NULL;
+
+	(void)state;
+	make(&a, 1);
+	a.source = PRT_SRC_NONE;
+	(void)snprintf(a.who, sizeof(a.who), "backend knot");
+	back_and_forth(&a);
+	T_OK(prt_audit_json(&a, &o));
+	assert_true(json_is_null(json_object_get(o, "source")));
+	assert_string_equal(msp_json_str(o, "who"), "backend knot");
+	json_decref(o);
+	a.source = PRT_SRC__N; /* nothing that there is */
+	msp_buf_reset(&octets[0]);
+	T_OK(prt_audit_write(&a, &octets[0]));
+	T_ERR(prt_audit_read(msp_buf_span(&octets[0]), &b), MSP_ECORRUPT);
+	prt_audit_fini(&a);
+}
+
 static void octets_that_are_no_records_are_kept_all_the_same(void **state)
 {
 	struct prt_audit a;
@@ -341,6 +362,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(a_record_comes_back_as_it_was),
+		TEST(what_parentd_does_by_itself_is_on_nobodys_word),
 		TEST(octets_that_are_no_records_are_kept_all_the_same),
 		TEST(too_long_a_record_is_refused),
 		TEST(cut_records_are_corrupt),

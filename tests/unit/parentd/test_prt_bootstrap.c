@@ -258,6 +258,33 @@ static void progress_survives_being_stored(void **state)
 	end(f);
 }
 
+/* The second provider's key comes a moment after the first one's was looked for: the resolver still has what it saw
+ * then. */
+static void what_may_be_from_a_cache_is_waited_out_before_the_next_look(void **state)
+{
+	static const struct {
+		uint32_t ttl;
+		int64_t next_s;
+	} cases[] = { { 60, 3600 }, { 7200, 7201 }, { 7 * 86400, 86400 } };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct fixture *f = begin(true, 0, ALL);
+
+		f->other->ttl = cases[i].ttl;
+		f->seen.apex.keys = f->other;
+		assert_int_equal(look(f, 0), PRT_BOOT_MISSED);
+		assert_int_equal(f->boot.next.s, noon.s + cases[i].next_s);
+		end(f);
+		f = begin(false, 3, ALL);
+		f->other->ttl = cases[i].ttl;
+		f->signal[2].keys = f->other;
+		assert_int_equal(look(f, 0), PRT_BOOT_MISSED);
+		assert_int_equal(f->boot.next.s, noon.s + cases[i].next_s);
+		end(f);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -270,6 +297,7 @@ int main(void)
 		cmocka_unit_test(a_clock_that_jumps_makes_no_day_of_an_hour),
 		cmocka_unit_test(progress_survives_being_stored),
 		cmocka_unit_test(a_difference_counts_beside_silence),
+		cmocka_unit_test(what_may_be_from_a_cache_is_waited_out_before_the_next_look),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

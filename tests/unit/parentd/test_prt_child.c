@@ -68,6 +68,84 @@ static void a_child_comes_back_as_it_was(void **state)
 	assert_string_equal(b.note, "the primary said REFUSED");
 }
 
+static void ask_by_message(struct prt_child *c)
+{
+	T_OK(msp_addr_parse("2001:db8::7", 4711, &c->pending.peer));
+	c->pending.is_tcp = true;
+	memset(c->pending.message, 0xab, sizeof(c->pending.message));
+}
+
+static void who_asked_for_what_waits_is_kept(void **state)
+{
+	(void)state;
+	t_full_child(&a);
+	ask_by_message(&a);
+	T_OK(prt_child_write(&a, noon, &octets));
+	T_OK(prt_child_read(msp_buf_span(&octets), &b));
+	assert_int_equal(b.pending.peer.family, MSP_FAMILY_V6);
+	assert_memory_equal(b.pending.peer.oct, a.pending.peer.oct, 16);
+	assert_int_equal(b.pending.peer.port, 4711);
+	assert_true(b.pending.is_tcp);
+	assert_memory_equal(b.pending.message, a.pending.message, PRT_HASH_LEN);
+	prt_child_fini(&b);
+	/* without a message, as when an operator has approved it */
+	memset(a.pending.message, 0, sizeof(a.pending.message));
+	msp_buf_reset(&octets);
+	T_OK(prt_child_write(&a, noon, &octets));
+	T_OK(prt_child_read(msp_buf_span(&octets), &b));
+	assert_int_equal(b.pending.peer.port, 4711);
+	assert_memory_equal(b.pending.message, a.pending.message, PRT_HASH_LEN);
+}
+
+/* A store from before that was kept: the part is the last one, and is not there. */
+static void records_from_before_who_asked_was_kept_are_read(void **state)
+{
+	size_t before;
+
+	(void)state;
+	t_full_child(&a);
+	T_OK(prt_child_write(&a, noon, &octets));
+	before = octets.len;
+	msp_buf_reset(&octets);
+	ask_by_message(&a);
+	T_OK(prt_child_write(&a, noon, &octets));
+	assert_true(octets.len > before);
+	T_OK(prt_child_read(msp_span(octets.ptr, before), &b));
+	assert_int_equal(b.pending.wait, PRT_WAIT_CONFIRM);
+	assert_int_equal(b.pending.key_tag, 12345);
+	assert_int_equal(b.pending.peer.family, MSP_FAMILY_NONE);
+	assert_false(b.pending.is_tcp);
+	assert_string_equal(b.note, "the primary said REFUSED");
+	assert_true(b.last_seq == 12345678901);
+}
+
+static void nobody_asks_for_what_does_not_wait(void **state)
+{
+	static const uint8_t part[] = { 12, 0, 8, 1, 1, 192, 0, 2, 1, 0xe7, 0x24 };
+
+	(void)state;
+	t_usual_child(&a);
+	ask_by_message(&a);
+	T_OK(prt_child_write(&a, noon, &octets));
+	T_OK(prt_child_read(msp_buf_span(&octets), &b));
+	assert_int_equal(b.pending.peer.family, MSP_FAMILY_NONE);
+	prt_child_fini(&b);
+	msp_buf_add(&octets, part, sizeof(part)); /* well-formed */
+	T_ERR(prt_child_read(msp_buf_span(&octets), &b), MSP_ECORRUPT);
+	a.pending.wait = PRT_WAIT_TURN;
+	prt_delegation_init(&a.pending.wanted, &a.parent, &a.name);
+	memset(&a.pending.peer, 0, sizeof(a.pending.peer));
+	memset(a.pending.message, 0, sizeof(a.pending.message));
+	msp_buf_reset(&octets);
+	T_OK(prt_child_write(&a, noon, &octets));
+	msp_buf_add(&octets, part, sizeof(part));
+	T_OK(prt_child_read(msp_buf_span(&octets), &b));
+	assert_int_equal(b.pending.peer.port, 4711);
+	prt_child_fini(&b);
+	octets.ptr[octets.len - 8] = 4; /* a flag that there is not */
+	T_ERR(prt_child_read(msp_buf_span(&octets), &b), MSP_ECORRUPT);
+}
+
 static void what_has_run_out_is_left_out(void **state)
 {
 	(void)state;
@@ -166,6 +244,7 @@ static void cut_and_lengthened_octets_are_corrupt(void **state)
 {
 	(void)state;
 	t_full_child(&a);
+	ask_by_message(&a);
 	T_OK(prt_child_write(&a, noon, &octets));
 	for (size_t len = 0; len < octets.len; len++) {
 		enum msp_err err = prt_child_read(msp_span(octets.ptr, len), &b);
@@ -186,6 +265,7 @@ static void an_octet_changed_anywhere_is_read_or_refused(void **state)
 {
 	(void)state;
 	t_full_child(&a);
+	ask_by_message(&a);
 	T_OK(prt_child_write(&a, noon, &octets));
 	for (size_t i = 0; i < octets.len; i++)
 		for (unsigned x = 1; x < 256; x = x * 2 + 1) {
@@ -341,6 +421,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(a_child_comes_back_as_it_was),
+		TEST(who_asked_for_what_waits_is_kept),
+		TEST(records_from_before_who_asked_was_kept_are_read),
+		TEST(nobody_asks_for_what_does_not_wait),
 		TEST(what_has_run_out_is_left_out),
 		TEST(a_usual_child_is_small),
 		TEST(an_empty_child_costs_its_name),

@@ -82,6 +82,65 @@ static void what_works_at_all_servers_becomes_registered(void **state)
 	leave(&s);
 }
 
+/* The trail says who, by which message, and on what evidence. */
+static void an_acceptance_after_checks_says_who_asked_and_what_was_seen(void **state)
+{
+	struct scene s = scene();
+	const struct prt_audit *a;
+	char proof[64];
+
+	(void)state;
+	assert_int_equal(ask_ds(&s, all_three, 3), MSP_RCODE_NOERROR);
+	assert_true(desk_is_by_message(&s.d, desk_entry(&s.d, PRT_VERDICT_WAITS), 1));
+	checked(&s);
+	a = desk_entry(&s.d, PRT_VERDICT_ACCEPTED);
+	assert_true(desk_is_by_message(&s.d, a, 1));
+	assert_int_equal(a->source, PRT_SRC_UPDATE);
+	assert_non_null(strstr(a->why, "2 of 2 addresses answer"));
+	snprintf(proof, sizeof(proof), "DNSKEY validates by DS %u/15, %u/15", msp_key_id(s.w.key[A]),
+		 msp_key_id(s.w.key[B]));
+	assert_non_null(strstr(a->why, proof));
+	assert_non_null(strstr(a->why, "ns1." C " 198.41.0.4"));
+	assert_non_null(strstr(a->why, "ns.other.test. 198.41.0.5"));
+	leave(&s);
+}
+
+static void an_acceptance_says_what_did_not_stand_in_its_way(void **state)
+{
+	struct scene s = scene();
+	const struct prt_audit *a;
+
+	(void)state;
+	s.d.r.check.min_servers = 1;
+	s.d.r.check.strict_ns = false;
+	serve(&s.w, 0, PRT_Q_NS, C " 300 NS ns9.test.", A);
+	s.w.e.server[1].answer[PRT_Q_SOA].err = MSP_ETIMEOUT;
+	assert_int_equal(ask_ds(&s, all_three, 3), MSP_RCODE_NOERROR);
+	checked(&s);
+	a = desk_entry(&s.d, PRT_VERDICT_ACCEPTED);
+	assert_non_null(strstr(a->why, "1 of 2 addresses answer"));
+	assert_non_null(strstr(a->why, "but ns1." C " 198.41.0.4:53 has another NS RRset"));
+	assert_non_null(strstr(a->why, "but ns.other.test. 198.41.0.5:53: "));
+	leave(&s);
+}
+
+static void evidence_that_is_too_long_is_cut(void **state)
+{
+	static const char label[] = "a234567890123456789012345678901234567890123456789012345678901";
+	struct scene s = scene();
+	char lines[2048], host[256];
+
+	(void)state;
+	snprintf(host, sizeof(host), "%s.%s.%s.%s.test.", label, label, label, label + 30);
+	snprintf(lines, sizeof(lines), "delrr " C " 0 NS ns.other.test.\nadd " C " 300 NS %s\n", host);
+	s.d.r.check.strict_ns = false;
+	s.w.e.server[1].host = t_name(host);
+	assert_int_equal(desk_update(&s.d, lines, KEY_A), MSP_RCODE_NOERROR);
+	checked(&s);
+	assert_int_equal(strlen(desk_entry(&s.d, PRT_VERDICT_ACCEPTED)->why), 511);
+	leave(&s);
+}
+
 static void the_last_usable_ds_of_a_provider_stays_and_the_child_is_told(void **state)
 {
 	struct scene s = scene();
@@ -92,6 +151,7 @@ static void the_last_usable_ds_of_a_provider_stays_and_the_child_is_told(void **
 	assert_true(has_ds_of(&s, both, 2));
 	assert_int_equal(s.d.c.pending.wait, PRT_WAIT_NONE);
 	assert_non_null(strstr(desk_entry(&s.d, PRT_VERDICT_DROPPED)->why, "ns.other.test."));
+	assert_true(desk_is_by_message(&s.d, desk_entry(&s.d, PRT_VERDICT_DROPPED), 1));
 	assert_true(desk_is_own(&s.d, MSP_EDE_CHAIN_WOULD_BREAK));
 	s.d.now.s += 300;
 	assert_int_equal(ask_ds(&s, both, 2), MSP_RCODE_NOERROR);
@@ -358,7 +418,7 @@ static void published(struct desk *d)
 
 	T_OK(prt_delegation_dup(&d->c.registered, &z));
 	desk_fresh(d);
-	T_OK(prt_desk_published(&d->c, &z, d->now, &d->o));
+	T_OK(prt_desk_published_by(&d->c, "knot", &z, d->now, &d->o));
 	desk_restart(d);
 	prt_delegation_clear(&z);
 }
@@ -390,8 +450,30 @@ static void a_child_that_is_seen_for_the_first_time_is_taken_over(void **state)
 	assert_false(d.o.is_changed);
 	import(&d, USUAL);
 	assert_true(d.o.is_changed && t_is(&d.c.registered, USUAL));
-	assert_non_null(desk_entry(&d, PRT_VERDICT_IMPORTED));
+	assert_string_equal(desk_entry(&d, PRT_VERDICT_IMPORTED)->who, "parent zone");
+	assert_int_equal(desk_entry(&d, PRT_VERDICT_IMPORTED)->source, PRT_SRC_NONE);
 	assert_int_equal(d.o.need, 0);
+	desk_end(&d);
+}
+
+static void who_adds_a_child_is_on_record(void **state)
+{
+	struct desk d = desk_begin();
+	struct prt_asker by = { .source = PRT_SRC_OPERATOR, .who = "operator anna" };
+	struct prt_delegation z;
+
+	(void)state;
+	prt_delegation_clear(&d.c.registered);
+	prt_delegation_clear(&d.c.published);
+	t_delegation(&z, USUAL);
+	T_OK(prt_desk_added(&d.c, &z, &by, d.now, &d.o));
+	prt_delegation_clear(&z);
+	desk_restart(&d);
+	assert_true(d.o.is_changed && t_is(&d.c.registered, USUAL) && !prt_child_is_unpublished(&d.c));
+	assert_int_equal(d.o.entries, 1);
+	assert_string_equal(desk_entry(&d, PRT_VERDICT_IMPORTED)->who, "operator anna");
+	assert_int_equal(desk_entry(&d, PRT_VERDICT_IMPORTED)->source, PRT_SRC_OPERATOR);
+	assert_string_equal(desk_entry(&d, PRT_VERDICT_IMPORTED)->rule, "add");
 	desk_end(&d);
 }
 
@@ -408,7 +490,8 @@ static void what_was_accepted_and_is_not_published_yet_stands(void **state)
 	assert_true((d.o.need & PRT_NEED_PUBLISH) != 0);
 	published(&d);
 	assert_false(prt_child_is_unpublished(&d.c));
-	assert_non_null(desk_entry(&d, PRT_VERDICT_PUBLISHED));
+	assert_string_equal(desk_entry(&d, PRT_VERDICT_PUBLISHED)->who, "backend knot");
+	assert_int_equal(desk_entry(&d, PRT_VERDICT_PUBLISHED)->source, PRT_SRC_NONE);
 	published(&d);
 	assert_false(d.o.is_changed);
 	desk_end(&d);
@@ -476,7 +559,7 @@ static void what_the_backend_has_put_back_is_there_again(void **state)
 	T_OK(prt_delegation_dup(&d.c.registered, &accepted));
 	import(&d, "");
 	desk_fresh(&d);
-	T_OK(prt_desk_published(&d.c, &accepted, d.now, &d.o));
+	T_OK(prt_desk_published_by(&d.c, "", &accepted, d.now, &d.o));
 	desk_fresh(&d);
 	T_OK(prt_desk_imported(&d.c, &accepted, d.now, &d.o));
 	assert_int_equal(d.c.flags & PRT_CHILD_GONE, 0);
@@ -494,14 +577,15 @@ static void what_the_backend_never_takes_is_taken_back_and_told(void **state)
 	d.r.policy.cooldown_s = 0;
 	assert_int_equal(desk_update(&d, SET_DS(DS_2), KEY_A), MSP_RCODE_NOERROR);
 	desk_fresh(&d);
-	T_OK(prt_desk_publish_failed(&d.c, "EPP 2306", d.now, &d.o));
+	T_OK(prt_desk_refused_by(&d.c, "epp", "EPP 2306", d.now, &d.o));
 	desk_restart(&d);
 	assert_true(t_is(&d.c.registered, USUAL));
-	assert_non_null(desk_entry(&d, PRT_VERDICT_FAILED));
+	assert_string_equal(desk_entry(&d, PRT_VERDICT_FAILED)->who, "backend epp");
+	assert_int_equal(desk_entry(&d, PRT_VERDICT_FAILED)->source, PRT_SRC_NONE);
 	assert_int_equal(desk_update(&d, SET_DS(DS_1), KEY_A), MSP_RCODE_NOERROR);
 	assert_non_null(strstr(d.o.refusal.why.text, "EPP 2306"));
 	desk_fresh(&d);
-	T_OK(prt_desk_publish_failed(&d.c, "again", d.now, &d.o)); /* nothing is unpublished */
+	T_OK(prt_desk_refused_by(&d.c, "epp", "again", d.now, &d.o)); /* nothing is unpublished */
 	assert_false(d.o.is_changed);
 	desk_end(&d);
 }
@@ -593,7 +677,9 @@ static void an_operator_takes_the_place_of_an_update_and_its_sender_is_told(void
 static void approved_changes_are_checked_all_the_same(void **state)
 {
 	struct scene s = scene();
-	struct prt_asker by = desk_asker(&s.d, PRT_SRC_OPERATOR, "operator anna");
+	struct prt_asker by = { .source = PRT_SRC_OPERATOR, .who = "operator anna" };
+	const struct prt_audit *accepted;
+	uint8_t message[PRT_HASH_LEN];
 
 	(void)state;
 	s.d.r.policy.propose = true;
@@ -611,7 +697,14 @@ static void approved_changes_are_checked_all_the_same(void **state)
 	s.d.c.flags |= PRT_CHILD_LOCKED; /* on the operator's word now */
 	checked(&s);
 	assert_true(has_ds_of(&s, all_three, 3));
-	assert_string_equal(desk_entry(&s.d, PRT_VERDICT_ACCEPTED)->who, "operator anna");
+	/* on his word, about the message of the child */
+	accepted = desk_entry(&s.d, PRT_VERDICT_ACCEPTED);
+	memset(message, 3, sizeof(message));
+	assert_string_equal(accepted->who, "operator anna");
+	assert_int_equal(accepted->source, PRT_SRC_OPERATOR);
+	assert_int_equal(accepted->key_tag, 0);
+	assert_int_equal(accepted->peer.family, MSP_FAMILY_NONE);
+	assert_memory_equal(accepted->message, message, sizeof(message));
 	leave(&s);
 }
 
@@ -644,17 +737,213 @@ static void a_trial_says_what_would_happen_and_changes_nothing(void **state)
 	(void)state;
 	t_delegation(&wanted, C " 300 NS ns1." C "\n" C " 300 NS ns.other.test.\nns1." C " 300 A 127.0.0.1\n");
 	prt_desk_try(&d.r, &d.c, &wanted, PRT_SRC_UPDATE, d.now, &t);
-	assert_int_equal(t.ruling.decision, PRT_CONFIRM);
+	assert_int_equal(t.ruling.decision, PRT_CONFIRM); /* if its shape were one that works */
 	assert_true((t.losses & PRT_LOSS_LAST_DS) != 0);
 	assert_int_equal(t.touch, PRT_TOUCH_DS | PRT_TOUCH_GLUE);
 	assert_int_equal(t.shape, MSP_EVALUE);
 	assert_true(t.shape_why.text[0] != '\0');
 	d.c.flags |= PRT_CHILD_LOCKED;
-	prt_desk_try(&d.r, &d.c, &wanted, PRT_SRC_CDS, d.now, &t);
+	prt_desk_try(&d.r, &d.c, &wanted, PRT_SRC_UPDATE, d.now, &t);
 	assert_int_equal(t.ruling.decision, PRT_REFUSE);
 	assert_string_equal(t.ruling.rule, "locked");
 	prt_delegation_clear(&wanted);
 	assert_true(t_is(&d.c.registered, USUAL));
+	desk_end(&d);
+}
+
+#define NS_AND_GLUE (PRT_TOUCH_NS | PRT_TOUCH_GLUE)
+#define NO_KEY      (PRT_TOUCH_NS | PRT_TOUCH_DS | PRT_TOUCH_GLUE)
+#define AS_IT_IS    C " 300 NS ns1." C "\n" C " 300 NS ns.other.test.\nns1." C " 300 A 198.41.0.4\n"
+#define WITHOUT_NS  C " 300 NS ns1." C "\n" C " 300 NS ns3.other.test.\nns1." C " 300 A 198.41.0.4\n"
+#define OTHER_GLUE  C " 300 NS ns1." C "\n" C " 300 NS ns.other.test.\nns1." C " 300 A 198.41.0.5\n"
+
+/* What each source can ask for at all, and what its sender or its look comes to. The child has DS 1; or none. */
+static void a_trial_knows_what_each_source_can_say(void **state)
+{
+	static const struct {
+		bool has_ds;
+		const char *wanted, *ds;
+		enum prt_dsboot dsboot;
+		struct {
+			enum prt_decision decision;
+			unsigned may_touch;
+			const char *why;
+		} by[PRT_SRC__N]; /* update, tsig, cds, dsboot, csync, operator */
+	} cases[] = {
+		{ true,
+		  AS_IT_IS,
+		  DS_1 "," DS_2,
+		  PRT_DSBOOT_RFC9615,
+		  { { PRT_ALLOW, PRT_TOUCH_ALL, "" },
+		    { PRT_ALLOW, NO_KEY, "" },
+		    { PRT_ALLOW, PRT_TOUCH_DS, "" },
+		    { PRT_REFUSE, PRT_TOUCH_DS, "there are DS already" },
+		    { PRT_REFUSE, NS_AND_GLUE, "NS and glue alone" },
+		    { PRT_ALLOW, NO_KEY, "" } } },
+		{ true,
+		  WITHOUT_NS,
+		  DS_1,
+		  PRT_DSBOOT_RFC9615,
+		  { { PRT_ALLOW, PRT_TOUCH_ALL, "" },
+		    { PRT_ALLOW, NO_KEY, "" },
+		    { PRT_REFUSE, PRT_TOUCH_DS, "DS alone" },
+		    { PRT_REFUSE, PRT_TOUCH_DS, "DS alone" },
+		    { PRT_ALLOW, NS_AND_GLUE, "" },
+		    { PRT_ALLOW, NO_KEY, "" } } },
+		{ true,
+		  OTHER_GLUE,
+		  DS_1,
+		  PRT_DSBOOT_RFC9615,
+		  { { PRT_ALLOW, PRT_TOUCH_ALL, "" },
+		    { PRT_ALLOW, NO_KEY, "" },
+		    { PRT_REFUSE, PRT_TOUCH_DS, "DS alone" },
+		    { PRT_REFUSE, PRT_TOUCH_DS, "DS alone" },
+		    { PRT_ALLOW, NS_AND_GLUE, "" },
+		    { PRT_ALLOW, NO_KEY, "" } } },
+		/* all DS: who sends is told to come again, a look does so by itself */
+		{ true,
+		  AS_IT_IS,
+		  "",
+		  PRT_DSBOOT_RFC9615,
+		  { { PRT_REFUSE, PRT_TOUCH_ALL, "asked again after 600 s" },
+		    { PRT_REFUSE, NO_KEY, "asked again" },
+		    { PRT_CONFIRM, PRT_TOUCH_DS, "" },
+		    { PRT_REFUSE, PRT_TOUCH_DS, "there are DS already" },
+		    { PRT_REFUSE, NS_AND_GLUE, "NS and glue alone" },
+		    { PRT_ALLOW, NO_KEY, "" } } },
+		/* the first DS */
+		{ false,
+		  AS_IT_IS,
+		  DS_1,
+		  PRT_DSBOOT_RFC9615,
+		  { { PRT_ALLOW, PRT_TOUCH_ALL, "" },
+		    { PRT_ALLOW, NO_KEY, "" },
+		    { PRT_REFUSE, PRT_TOUCH_DS, "dsboot" },
+		    { PRT_ALLOW, PRT_TOUCH_DS, "" },
+		    { PRT_REFUSE, NS_AND_GLUE, "NS and glue alone" },
+		    { PRT_ALLOW, NO_KEY, "" } } },
+		{ false,
+		  AS_IT_IS,
+		  DS_1,
+		  PRT_DSBOOT_DELAY,
+		  { { PRT_ALLOW, PRT_TOUCH_ALL, "" },
+		    { PRT_ALLOW, NO_KEY, "" },
+		    { PRT_REFUSE, PRT_TOUCH_DS, "dsboot" },
+		    { PRT_CONFIRM, PRT_TOUCH_DS, "" },
+		    { PRT_REFUSE, NS_AND_GLUE, "" },
+		    { PRT_ALLOW, NO_KEY, "" } } },
+		{ false,
+		  WITHOUT_NS,
+		  "",
+		  PRT_DSBOOT_NONE,
+		  { { PRT_ALLOW, PRT_TOUCH_ALL, "" },
+		    { PRT_ALLOW, NO_KEY, "" },
+		    { PRT_REFUSE, PRT_TOUCH_DS, "DS alone" },
+		    { PRT_REFUSE, PRT_TOUCH_DS, "DS alone" },
+		    { PRT_REFUSE, NS_AND_GLUE, "secure children" },
+		    { PRT_ALLOW, NO_KEY, "" } } },
+		{ false,
+		  AS_IT_IS,
+		  DS_1,
+		  PRT_DSBOOT_NONE,
+		  { { PRT_ALLOW, PRT_TOUCH_ALL, "" },
+		    { PRT_ALLOW, NO_KEY, "" },
+		    { PRT_REFUSE, PRT_TOUCH_DS, "dsboot" },
+		    { PRT_REFUSE, PRT_TOUCH_DS, "not taken from CDS" },
+		    { PRT_REFUSE, NS_AND_GLUE, "" },
+		    { PRT_ALLOW, NO_KEY, "" } } },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		for (unsigned s = 0; s < PRT_SRC__N; s++) {
+			struct desk d = desk_begin();
+			struct prt_delegation wanted;
+			char lines[1024];
+			size_t len;
+			struct prt_trial t;
+
+			prt_delegation_clear(&d.c.registered);
+			t_delegation(&d.c.registered, cases[i].has_ds ? AS_IT_IS C " 300 DS " DS_1 "\n" : AS_IT_IS);
+			len = (size_t)snprintf(lines, sizeof(lines), "%s", cases[i].wanted);
+			for (const char *ds = cases[i].ds; *ds != '\0';) {
+				int n = (int)strcspn(ds, ",");
+
+				len += (size_t)snprintf(lines + len, sizeof(lines) - len, C " 300 DS %.*s\n", n, ds);
+				ds += n + (ds[n] == ',');
+			}
+			t_delegation(&wanted, lines);
+			d.r.dsboot = cases[i].dsboot;
+			d.r.no_checks = true;
+			prt_desk_try(&d.r, &d.c, &wanted, (enum prt_source)s, d.now, &t);
+			if (t.ruling.decision != cases[i].by[s].decision || t.may_touch != cases[i].by[s].may_touch ||
+			    strstr(t.ruling.refusal.why.text, cases[i].by[s].why) == NULL)
+				fail_msg("case %zu, %s: %d by '%s', %s", i, prt_source_name((enum prt_source)s),
+					 t.ruling.decision, t.ruling.rule, t.ruling.refusal.why.text);
+			assert_int_equal(t.shape, MSP_OK);
+			assert_int_equal(t.is_checked, s == PRT_SRC_CDS || s == PRT_SRC_DSBOOT || s == PRT_SRC_CSYNC);
+			/* policy has the last word about what it may be about */
+			d.r.policy.sources = 0;
+			prt_desk_try(&d.r, &d.c, &wanted, (enum prt_source)s, d.now, &t);
+			assert_int_equal(t.may_touch, s == PRT_SRC_OPERATOR ? NO_KEY : 0);
+			assert_int_equal(t.ruling.decision == PRT_REFUSE, s != PRT_SRC_OPERATOR);
+			prt_delegation_clear(&wanted);
+			desk_end(&d);
+		}
+	}
+}
+
+/* TTLs are no wish of a look, and that of DS is nobody's where the parent has one. */
+static void a_trial_goes_by_the_ttls_that_would_be(void **state)
+{
+	static const char ttls[] =
+		C " 60 NS ns1." C "\n" C " 60 NS ns.other.test.\nns1." C " 60 A 198.41.0.4\n" C " 60 DS " DS_1 "\n";
+	struct desk d = desk_begin();
+	struct prt_delegation wanted;
+	struct prt_trial t;
+
+	(void)state;
+	prt_delegation_clear(&d.c.registered);
+	t_delegation(&d.c.registered, AS_IT_IS C " 300 DS " DS_1 "\n");
+	t_delegation(&wanted, ttls);
+	prt_desk_try(&d.r, &d.c, &wanted, PRT_SRC_CSYNC, d.now, &t);
+	assert_int_equal(t.touch, 0);
+	prt_desk_try(&d.r, &d.c, &wanted, PRT_SRC_UPDATE, d.now, &t);
+	assert_int_equal(t.touch, NO_KEY);
+	d.r.ds_ttl = 3600;
+	prt_desk_try(&d.r, &d.c, &wanted, PRT_SRC_UPDATE, d.now, &t);
+	assert_int_equal(t.touch, NS_AND_GLUE);
+	prt_delegation_clear(&wanted);
+	desk_end(&d);
+}
+
+static void a_trial_knows_what_waits_already(void **state)
+{
+	struct desk d = desk_begin();
+	struct prt_delegation wanted;
+	struct prt_trial t;
+
+	(void)state;
+	t_delegation(&wanted, USUAL C " 300 NS ns3.other.test.\n");
+	d.c.changes[d.c.change_count++] = d.now;
+	prt_desk_try(&d.r, &d.c, &wanted, PRT_SRC_UPDATE, d.now, &t); /* cool-down: it is refused ... */
+	assert_int_equal(t.ruling.decision, PRT_REFUSE);
+	assert_int_equal(t.ruling.not_before.s, d.now.s + 300);
+	prt_desk_try(&d.r, &d.c, &wanted, PRT_SRC_CSYNC, d.now, &t); /* ... or comes back by itself */
+	assert_int_equal(t.ruling.decision, PRT_LATER);
+	d.now.s += 300;
+	T_OK(set(&d, USUAL C " 300 NS ns4.other.test.\n", false));
+	prt_desk_try(&d.r, &d.c, &wanted, PRT_SRC_UPDATE, d.now, &t);
+	assert_int_equal(t.ruling.decision, PRT_REFUSE);
+	assert_string_equal(t.ruling.rule, "one change at a time");
+	prt_desk_try(&d.r, &d.c, &wanted, PRT_SRC_CSYNC, d.now, &t);
+	assert_int_equal(t.ruling.decision, PRT_LATER);
+	prt_desk_try(&d.r, &d.c, &wanted, PRT_SRC_OPERATOR, d.now, &t);
+	assert_int_equal(t.ruling.decision, PRT_ALLOW);
+	d.c.flags |= PRT_CHILD_GONE;
+	prt_desk_try(&d.r, &d.c, &wanted, PRT_SRC_OPERATOR, d.now, &t);
+	assert_int_equal(t.ruling.decision, PRT_REFUSE);
+	prt_delegation_clear(&wanted);
 	desk_end(&d);
 }
 
@@ -692,6 +981,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_works_at_all_servers_becomes_registered),
+		cmocka_unit_test(an_acceptance_after_checks_says_who_asked_and_what_was_seen),
+		cmocka_unit_test(an_acceptance_says_what_did_not_stand_in_its_way),
+		cmocka_unit_test(evidence_that_is_too_long_is_cut),
 		cmocka_unit_test(the_last_usable_ds_of_a_provider_stays_and_the_child_is_told),
 		cmocka_unit_test(servers_out_of_reach_are_tried_four_times),
 		cmocka_unit_test(a_key_that_was_not_told_may_come_later),
@@ -704,6 +996,7 @@ int main(void)
 		cmocka_unit_test(every_wait_answers_every_event),
 		cmocka_unit_test(what_others_change_in_the_parent_zone_is_taken_over),
 		cmocka_unit_test(a_child_that_is_seen_for_the_first_time_is_taken_over),
+		cmocka_unit_test(who_adds_a_child_is_on_record),
 		cmocka_unit_test(what_was_accepted_and_is_not_published_yet_stands),
 		cmocka_unit_test(a_change_that_was_meant_for_another_delegation_is_dropped),
 		cmocka_unit_test(a_delegation_that_is_gone_takes_trust_with_it),
@@ -716,6 +1009,9 @@ int main(void)
 		cmocka_unit_test(approved_changes_are_checked_all_the_same),
 		cmocka_unit_test(locks_are_set_and_taken_off_once),
 		cmocka_unit_test(a_trial_says_what_would_happen_and_changes_nothing),
+		cmocka_unit_test(a_trial_knows_what_each_source_can_say),
+		cmocka_unit_test(a_trial_goes_by_the_ttls_that_would_be),
+		cmocka_unit_test(a_trial_knows_what_waits_already),
 		cmocka_unit_test(a_change_that_took_too_long_is_withdrawn_and_a_retransmission_hears_it),
 		cmocka_unit_test(each_change_that_waits_has_a_print_of_its_own),
 	};

@@ -59,7 +59,8 @@ static void an_upload_to_a_secure_child_is_looked_for_at_the_apex(void **state)
 	assert_non_null(desk_entry(&d, PRT_VERDICT_KEY));
 	look_apex(&d, KEY_B, KEY_B, MSP_LOOKUP_SECURE);
 	assert_int_equal(desk_state(&d, KEY_B), PRT_KEY_TRUSTED);
-	assert_non_null(desk_entry(&d, PRT_VERDICT_KEY));
+	assert_int_equal(desk_entry(&d, PRT_VERDICT_KEY)->source, PRT_SRC_NONE);
+	assert_non_null(strstr(desk_entry(&d, PRT_VERDICT_KEY)->why, "KNOWN -> TRUSTED; shown at-apex: "));
 	assert_true(desk_entry(&d, PRT_VERDICT_KEY)->before.len > 0);
 	desk_end(&d);
 }
@@ -78,6 +79,7 @@ static void a_child_without_ds_is_vouched_for_by_its_name_servers(void **state)
 	assert_int_equal(d.c.boot[0].method, PRT_METHOD_NS);
 	look(&d, KEY_B, &seen);
 	assert_int_equal(desk_state(&d, KEY_B), PRT_KEY_TRUSTED);
+	assert_non_null(strstr(desk_entry(&d, PRT_VERDICT_KEY)->why, "shown at-ns: KEY at 1 signal names"));
 	msp_rrset_free(&set);
 	desk_end(&d);
 }

@@ -9,11 +9,12 @@
 #include <stdlib.h>
 
 #define EVENTS    60
-#define RUNS      150
+#define RUNS      120
 #define MESSAGES  512
 #define COOLDOWN  300
 #define PER_DAY   3
 #define CONFIRM_S 600
+#define DELAY_S   1200 /* of the first DS, where it proves itself by time */
 
 /* --- a delegation as the model sees it ------------------------------------------------------------------------------
  */
@@ -32,10 +33,15 @@ struct life {
 	uint64_t random;
 	char ds_text[KEYS][256];
 	unsigned long seed;
-	bool is_well; /* servers of this child seldom fail */
+	bool is_well;  /* servers of this child seldom fail */
+	bool is_quiet; /* it asks for its first DS, and for little else */
 	/* the model's own memory */
 	struct msp_wall counted[4096], confirm_at;
 	size_t counts;
+	struct {
+		unsigned ds; /* 0: nothing that could be the first DS was shown last */
+		struct msp_wall since;
+	} shown; /* by all servers at each look since, while the child has no DS */
 	struct message {
 		char lines[2048];
 		const char *key;
@@ -49,7 +55,7 @@ struct life {
 	struct prt_keyset keys;
 	unsigned flags;
 	unsigned accepted[PRT_SRC__N]; /* so that a test of nothing shows */
-	unsigned trusted, refused, dropped, replays;
+	unsigned trusted, refused, dropped, replays, delayed;
 };
 
 static const char *const sig_keys[] = { KEY_A, KEY_B, KEY_C };
@@ -208,6 +214,8 @@ static void snapshot(struct life *l)
 	}
 	if (l->confirm_at.s > l->d.now.s)
 		l->confirm_at = l->d.now;
+	if (l->shown.since.s > l->d.now.s)
+		l->shown.since = l->d.now;
 	for (size_t i = 0; i < l->messages; i++) /* its time is over: the receiver would not let it pass */
 		l->message[i].is_remembered &= l->d.now.s <= l->message[i].until.s;
 }
@@ -282,6 +290,16 @@ static bool open_to_the_child(const struct life *l)
 	return (l->flags & (PRT_CHILD_LOCKED | PRT_CHILD_GONE)) == 0 && cool(l);
 }
 
+/* What a change is about, and whether that may be changed here. */
+static bool may_touch(const struct life *l, const struct state *before, const struct state *after)
+{
+	unsigned was = before->ns & NS1 ? 1 + before->glue : 0, is_now = after->ns & NS1 ? 1 + after->glue : 0;
+	unsigned touch = (before->ns != after->ns ? PRT_TOUCH_NS : 0) | (before->ds != after->ds ? PRT_TOUCH_DS : 0) |
+			 (was != is_now ? PRT_TOUCH_GLUE : 0);
+
+	return (touch & ~l->d.r.policy.touch) == 0;
+}
+
 static bool would_empty_ds(const struct life *l, const struct prt_delegation *after)
 {
 	return prt_delegation_ds(&l->registered) != NULL && prt_delegation_ds(after) == NULL;
@@ -328,6 +346,7 @@ static void always(struct life *l, const char *event)
 	}
 	if (is_registered_as_before(l))
 		return;
+	l->shown.ds = 0;
 	if (!l->d.o.is_changed)
 		fail_msg("%s: changed, and not to be stored", event);
 	for (size_t i = 0; i < l->d.o.entries; i++)
@@ -391,7 +410,7 @@ static void update_delegation(struct life *l)
 {
 	const char *key = roll(l, 8) == 0 ? KEY_TSIG : sig_keys[roll(l, 3)];
 	bool is_base = is_accepted_update(&l->pending), is_tsig = strcmp(key, KEY_TSIG) == 0;
-	struct state want = to_state(l, is_base ? &l->wanted : &l->registered);
+	struct state want = to_state(l, is_base ? &l->wanted : &l->registered), present = to_state(l, &l->registered);
 	char lines[2048] = "";
 	bool may;
 
@@ -401,6 +420,7 @@ static void update_delegation(struct life *l)
 		want.glue = 0;
 	deliver(l, key, lines);
 	may = (is_tsig || was_trusted(l, key)) && open_to_the_child(l) && !want.is_broken && bits(want.ns) >= 2 &&
+	      may_touch(l, &present, &want) &&
 	      (l->d.r.policy.sources & 1u << (is_tsig ? PRT_SRC_TSIG : PRT_SRC_UPDATE)) != 0;
 	if (!is_registered_as_before(l)) {
 		assert_true(may && l->d.r.no_checks && !l->d.r.policy.propose);
@@ -476,11 +496,33 @@ static void replay(struct life *l)
 /* --- events: looks --------------------------------------------------------------------------------------------------
  */
 
+/* What is different at one server of those that show CSYNC. */
+enum oddity { ODD_NOT, ODD_FLAGS, ODD_NO_CSYNC, ODD_NS, ODD_BARE_CSYNC, ODD_BARE_NS, ODD_SERIAL, ODD_ADDRESS, ODD__N };
 struct show {
+	unsigned host;   /* NS1 ... */
 	unsigned signer; /* A or B */
 	bool is_silent, is_lame, has_wish, is_sentinel, is_unsigned;
-	unsigned wish;
+	unsigned wish, ns; /* ns: the RRset at the apex */
+	enum oddity odd;
+	bool signs_all; /* where CSYNC is shown: it costs time */
 };
+
+/* What all of them show, but for oddities. */
+struct csync {
+	bool is_there, has_ns, has_a;
+	unsigned flags, serial, ns, glue;
+};
+#define IMMEDIATE   1u
+#define SOAMINIMUM  2u
+#define SERIAL_SEEN 7u /* SOA_SET */
+
+static bool is_signed(const struct show *s, enum prt_question q)
+{
+	if (s->is_unsigned || (q == PRT_Q_CSYNC && s->odd == ODD_BARE_CSYNC) ||
+	    (q == PRT_Q_NS && s->odd == ODD_BARE_NS))
+		return false;
+	return q == PRT_Q_DNSKEY || q == PRT_Q_CDS || s->signs_all;
+}
 
 static void answer(struct life *l, size_t i, enum prt_question q, struct msp_rrset *set, const struct show *s)
 {
@@ -489,7 +531,7 @@ static void answer(struct life *l, size_t i, enum prt_question q, struct msp_rrs
 	msp_rrset_free(&a->set);
 	msp_rrset_free(&a->sigs);
 	*a = (struct prt_answer){ .is_asked = true, .is_authoritative = !s->is_lame, .set = set };
-	if (set != NULL && !s->is_unsigned && (q == PRT_Q_DNSKEY || q == PRT_Q_CDS))
+	if (set != NULL && is_signed(s, q))
 		a->sigs = sign_at(set, l->w.key[s->signer], &l->w.child, (uint32_t)(l->d.now.s - 1000));
 	if (s->is_silent)
 		a->err = MSP_ETIMEOUT;
@@ -506,29 +548,78 @@ static struct msp_rrset *mask_set(struct life *l, uint16_t type, unsigned mask)
 	return n > 0 ? ds_set(&l->w, type, which, n) : NULL;
 }
 
-/* Each server of `at`, with what it shows. */
-static size_t stage(struct life *l, const struct state *at, struct show show[3])
+static void ns_set(struct life *l, unsigned mask, struct msp_rrset **out)
+{
+	const struct state s = { .ns = mask };
+	struct prt_delegation d;
+
+	to_delegation(l, &s, &d);
+	T_OK(msp_rrset_dup(prt_delegation_ns(&d), out));
+	prt_delegation_clear(&d);
+}
+
+/* Its apex and the addresses of ns1, as CSYNC has them taken from here. */
+static void stage_csync(struct life *l, size_t i, const struct csync *y, const struct show *s)
+{
+	struct prt_server *server = &l->w.e.server[i];
+	struct prt_host *host = &server->at[0];
+	char line[256];
+
+	snprintf(line, sizeof(line), C " 300 CSYNC %u %u%s%s", y->serial,
+		 y->flags ^ (s->odd == ODD_FLAGS ? IMMEDIATE : 0), y->has_ns ? " NS" : "", y->has_a ? " A" : "");
+	answer(l, i, PRT_Q_CSYNC, y->is_there && s->odd != ODD_NO_CSYNC ? t_rrset(line) : NULL, s);
+	if (!y->is_there)
+		return;
+	if (s->odd == ODD_SERIAL)
+		answer(l, i, PRT_Q_SOA_AGAIN, t_rrset(C " 300 SOA ns1." C " h.test. 8 1 2 3 4"), s);
+	if (server->hosts > 0) {
+		msp_rrset_free(&host->a.set);
+		msp_rrset_free(&host->a.sigs);
+	}
+	server->hosts = 1;
+	host->name = t_name("ns1." C);
+	snprintf(line, sizeof(line), "ns1." C " 300 A 198.41.0.%u",
+		 4 + (s->odd == ODD_ADDRESS ? y->glue + 1 : y->glue));
+	host->a = (struct prt_answer){ .is_asked = true, .is_authoritative = true, .set = t_rrset(line) };
+	host->aaaa = (struct prt_answer){ .is_asked = true, .is_authoritative = true };
+	if (!s->is_unsigned)
+		host->a.sigs = sign_at(host->a.set, l->w.key[s->signer], &l->w.child, (uint32_t)(l->d.now.s - 1000));
+}
+
+/* Each server of `at`, and of what CSYNC asks for, with what it shows. */
+static size_t stage(struct life *l, const struct state *at, const struct csync *y, struct show show[3])
 {
 	static const struct {
 		unsigned bit;
 		const char *host;
 	} hosts[] = { { NS1, "ns1." C }, { NS_OTHER, "ns.other.test." }, { NS_3RD, "ns3.other.test." } };
-	unsigned wish = l->is_well ? roll(l, 8) | 3u : roll(l, 8), mood = roll(l, 4);
-	struct prt_delegation d;
+	unsigned wish = l->is_well ? roll(l, 8) | 3u : roll(l, 8),
+		 mood = y->is_there && roll(l, 8) != 0 ? 3 : roll(l, 4);
 	size_t n = 0;
 
-	to_delegation(l, at, &d);
+	if (l->shown.ds != 0 && roll(l, 4) != 0) { /* as before */
+		wish = l->shown.ds;
+		mood = 0;
+	}
 	for (size_t i = 0; i < 3; i++) {
 		struct show *s = &show[n];
 		struct prt_server *server = &l->w.e.server[n];
+		struct msp_rrset *ns = NULL;
 		char addr[32];
 
-		if ((at->ns & hosts[i].bit) == 0)
+		if (((at->ns | (y->is_there ? y->ns : 0)) & hosts[i].bit) == 0)
 			continue;
-		*s = (struct show){ .signer = roll(l, 2),
+		*s = (struct show){ .host = hosts[i].bit,
+				    .signer = roll(l, 2),
 				    .is_silent = roll(l, l->is_well ? 100 : 12) == 0,
 				    .is_lame = roll(l, l->is_well ? 100 : 16) == 0,
-				    .is_unsigned = roll(l, l->is_well ? 100 : 16) == 0 };
+				    .is_unsigned = roll(l, l->is_well ? 100 : 16) == 0,
+				    .ns = y->is_there ? y->ns : at->ns,
+				    .signs_all = y->is_there };
+		if (y->is_there && roll(l, l->is_well ? 40 : 8) == 0)
+			s->odd = (enum oddity)roll(l, ODD__N);
+		if (s->odd == ODD_NS)
+			s->ns ^= s->ns == NS_3RD ? NS1 : NS_3RD;
 		s->has_wish = mood == 0 || mood == 1;
 		s->is_sentinel = mood == 2;
 		s->wish = roll(l, l->is_well ? 100 : 12) == 0 ? roll(l, 8) : wish;
@@ -536,10 +627,10 @@ static size_t stage(struct life *l, const struct state *at, struct show show[3])
 		server->host = t_name(hosts[i].host);
 		snprintf(addr, sizeof(addr), "198.41.0.%u", i == 0 ? 4 + at->glue : 20 + (unsigned)i);
 		T_OK(msp_addr_parse(addr, 53, &server->addr));
+		ns_set(l, s->ns, &ns);
 		answer(l, n, PRT_Q_SOA, t_rrset(SOA_SET), s);
 		answer(l, n, PRT_Q_SOA_AGAIN, t_rrset(SOA_SET), s);
-		answer(l, n, PRT_Q_NS, NULL, s);
-		T_OK(msp_rrset_dup(prt_delegation_ns(&d), &l->w.e.server[n].answer[PRT_Q_NS].set));
+		answer(l, n, PRT_Q_NS, ns, s);
 		answer(l, n, PRT_Q_DNSKEY, keys_set(&l->w, all_three, 3), s);
 		answer(l, n, PRT_Q_CDS,
 		       s->has_wish      ? mask_set(l, MSP_TYPE_CDS, s->wish)
@@ -547,25 +638,32 @@ static size_t stage(struct life *l, const struct state *at, struct show show[3])
 					: NULL,
 		       s);
 		answer(l, n, PRT_Q_CDNSKEY, NULL, s);
-		answer(l, n, PRT_Q_CSYNC, NULL, s);
+		stage_csync(l, n, y, s);
 		n++;
 	}
 	l->w.e.count = n;
-	prt_delegation_clear(&d);
 	return n;
 }
 
-static bool works(const struct show *show, size_t n, unsigned ds)
+/* The servers of this NS RRset. */
+static bool works(const struct show *show, size_t n, unsigned ns, unsigned ds)
 {
-	for (size_t i = 0; i < n; i++)
-		if (show[i].is_silent || show[i].is_lame ||
+	size_t seen = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		if ((show[i].host & ns) == 0)
+			continue;
+		if (show[i].is_silent || show[i].is_lame || show[i].ns != ns ||
 		    (ds != 0 && ((ds & 1u << show[i].signer) == 0 || show[i].is_unsigned)))
 			return false;
-	return n > 0;
+		seen++;
+	}
+	return seen == bits(ns) && seen > 0;
 }
 
 static void check(struct life *l)
 {
+	static const struct csync no_csync;
 	struct state at, present = to_state(l, &l->registered);
 	struct show show[3];
 	size_t n;
@@ -573,7 +671,7 @@ static void check(struct life *l)
 	if (l->pending.wait == PRT_WAIT_NONE)
 		return;
 	at = roll(l, 10) == 0 ? present : to_state(l, &l->wanted);
-	n = stage(l, &at, show);
+	n = stage(l, &at, &no_csync, show);
 	desk_fresh(&l->d);
 	T_OK(prt_desk_checked(&l->d.r, &l->d.c, &l->w.e, l->d.now, &l->d.o));
 	desk_restart(&l->d);
@@ -584,8 +682,9 @@ static void check(struct life *l)
 		assert_true(prt_delegation_equal(&l->wanted, &l->d.c.registered));
 		assert_int_equal(at.ns, after.ns);
 		assert_true((at.ns & NS1) == 0 || at.glue == after.glue);
-		assert_true(works(show, n, after.ds));
-		assert_true(l->pending.source == PRT_SRC_OPERATOR || open_to_the_child(l));
+		assert_true(works(show, n, after.ns, after.ds));
+		assert_true(l->pending.source == PRT_SRC_OPERATOR ||
+			    (open_to_the_child(l) && may_touch(l, &present, &after)));
 		count(l, l->pending.source);
 	} else if (!is_pending_as_before(l)) {
 		assert_true(l->pending.wait == PRT_WAIT_CHECKS);
@@ -595,18 +694,120 @@ static void check(struct life *l)
 	always(l, "check");
 }
 
+static struct csync draw_csync(struct life *l, const struct state *at)
+{
+	struct csync y = { .is_there = roll(l, at->ds != 0 ? 2 : 8) == 0, .glue = roll(l, 3) };
+	unsigned what = roll(l, 4);
+
+	y.flags = (roll(l, 4) != 0 ? IMMEDIATE : 0) | (roll(l, 6) == 0 ? SOAMINIMUM : 0);
+	y.serial = SERIAL_SEEN - 1 + roll(l, 3);
+	y.has_ns = what != 3;
+	y.has_a = what != 2;
+	y.ns = y.has_ns || roll(l, 8) == 0 ? at->ns ^ 1u << roll(l, 3) : at->ns;
+	if (y.ns == 0)
+		y.ns = at->ns;
+	return y;
+}
+
+/* RFC 7477: what all servers say, securely, and what comes of it. False: nothing may. */
+static bool csync_says(const struct csync *y, const struct state *at, const struct show *show, size_t n,
+		       struct state *after)
+{
+	*after = *at;
+	if (!y->is_there || at->ds == 0 || (!y->has_ns && !y->has_a))
+		return false;
+	if ((y->flags & SOAMINIMUM) != 0 && y->serial > SERIAL_SEEN)
+		return false;
+	if (y->has_ns)
+		after->ns = y->ns;
+	if ((after->ns & NS1) == 0)
+		after->glue = 0;
+	else if (y->has_a)
+		after->glue = y->glue;
+	else if ((at->ns & NS1) == 0)
+		return false; /* where it is nobody says */
+	for (size_t i = 0; i < n; i++) {
+		const struct show *s = &show[i];
+
+		if (s->is_silent || s->is_unsigned || (at->ds & 1u << s->signer) == 0)
+			return false;
+		if (s->odd != ODD_NOT && (s->odd != ODD_BARE_NS || y->has_ns) && (s->odd != ODD_NS || y->has_ns) &&
+		    (s->odd != ODD_ADDRESS || (y->has_a && (after->ns & NS1) != 0)))
+			return false;
+	}
+	return bits(after->ns) >= 2 && works(show, n, after->ns, at->ds);
+}
+
+/* All servers show the same first DS, which would work. */
+static void remember_shown(struct life *l, const struct state *at, const struct show *show, size_t n)
+{
+	unsigned ds = at->ds == 0 && n > 0 && show[0].has_wish ? show[0].wish : 0;
+
+	for (size_t i = 0; i < n; i++)
+		if (!show[i].has_wish || show[i].wish != ds)
+			ds = 0;
+	if (ds != 0 && !works(show, n, at->ns, ds))
+		ds = 0;
+	if (ds != l->shown.ds)
+		l->shown.since = l->d.now;
+	l->shown.ds = ds;
+}
+
+static void accepted_by_csync(struct life *l, const struct csync *y, const struct state *at, const struct show *show,
+			      size_t n)
+{
+	struct state want;
+
+	assert_true(csync_says(y, at, show, n, &want));
+	assert_true(is_state(l, &want, &l->d.c.registered));
+	assert_true((y->flags & IMMEDIATE) != 0);
+	assert_true(open_to_the_child(l) && !l->d.r.policy.propose && may_touch(l, at, &want));
+	assert_true((l->d.r.policy.sources & 1u << PRT_SRC_CSYNC) != 0);
+	count(l, PRT_SRC_CSYNC);
+}
+
+static void accepted_by_cds(struct life *l, const struct state *at, const struct show *show, size_t n,
+			    const struct prt_dsboot_seen seen[2], unsigned vouched)
+{
+	struct state after = to_state(l, &l->d.c.registered);
+	bool is_first = at->ds == 0;
+
+	assert_true(open_to_the_child(l) && !l->d.r.policy.propose && may_touch(l, at, &after));
+	assert_true((l->d.r.policy.sources & 1u << (is_first ? PRT_SRC_DSBOOT : PRT_SRC_CDS)) != 0);
+	assert_int_equal(after.ns, at->ns);
+	assert_int_equal(after.glue, at->glue);
+	assert_true(works(show, n, at->ns, after.ds) && works(show, n, at->ns, at->ds));
+	for (size_t i = 0; i < n; i++) {
+		assert_true(after.ds == 0 ? show[i].is_sentinel : show[i].has_wish && show[i].wish == after.ds);
+		assert_true(is_first || !show[i].is_unsigned);
+	}
+	assert_true(is_confirmed(l, &l->d.c.registered));
+	if (is_first && l->d.r.dsboot == PRT_DSBOOT_DELAY) {
+		assert_int_equal(l->shown.ds, after.ds);
+		assert_true(l->d.now.s - l->shown.since.s >= DELAY_S);
+		l->delayed++;
+	} else if (is_first) {
+		assert_true(l->d.r.dsboot == PRT_DSBOOT_RFC9615 && (at->ns & ~NS1) != 0 && vouched == after.ds);
+		for (size_t i = 0; i < 2; i++)
+			if ((at->ns & (i == 0 ? NS_OTHER : NS_3RD)) != 0)
+				assert_int_equal(seen[i].verdict, MSP_LOOKUP_SECURE);
+	}
+	count(l, is_first ? PRT_SRC_DSBOOT : PRT_SRC_CDS);
+}
+
 static void scan(struct life *l)
 {
-	struct state at = to_state(l, &l->registered);
+	struct state at = to_state(l, &l->registered), want;
 	unsigned vouched = roll(l, 4) == 0 ? roll(l, 8) : 8; /* 8: what the child shows */
 	struct prt_dsboot_seen seen[2];
+	struct csync y = draw_csync(l, &at);
 	struct msp_rrset *cds;
 	struct show show[3];
-	size_t n = stage(l, &at, show), outside = bits(at.ns & ~NS1);
-	bool is_first = at.ds == 0;
+	size_t n;
 
-	if (n == 0)
+	if (at.ns == 0)
 		return;
+	n = stage(l, &at, &y, show);
 	if (vouched == 8)
 		vouched = show[0].has_wish ? show[0].wish : 0;
 	cds = mask_set(l, MSP_TYPE_CDS, vouched);
@@ -614,32 +815,25 @@ static void scan(struct life *l)
 		seen[i] = (struct prt_dsboot_seen){ .ns = t_name(i == 0 ? "ns.other.test." : "ns3.other.test."),
 						    .verdict = roll(l, 8) == 0 ? MSP_LOOKUP_BOGUS : MSP_LOOKUP_SECURE,
 						    .cds = cds };
+	remember_shown(l, &at, show, n);
 	desk_fresh(&l->d);
 	T_OK(prt_desk_scanned(&l->d.r, &l->d.c, &l->w.e, seen, 2, l->d.now, &l->d.o));
 	desk_restart(&l->d);
 	if (!is_registered_as_before(l)) {
-		struct state after = to_state(l, &l->d.c.registered);
-
-		assert_true(open_to_the_child(l) && !l->d.r.policy.propose);
-		assert_true((l->d.r.policy.sources & 1u << (is_first ? PRT_SRC_DSBOOT : PRT_SRC_CDS)) != 0);
-		assert_int_equal(after.ns, at.ns);
-		assert_int_equal(after.glue, at.glue);
-		assert_true(works(show, n, after.ds) && works(show, n, at.ds));
-		for (size_t i = 0; i < n; i++) {
-			assert_true(after.ds == 0 ? show[i].is_sentinel : show[i].has_wish && show[i].wish == after.ds);
-			assert_true(is_first || !show[i].is_unsigned);
-		}
-		assert_true(is_confirmed(l, &l->d.c.registered));
-		if (is_first) {
-			assert_true(l->d.r.dsboot == PRT_DSBOOT_RFC9615 && outside > 0 && vouched == after.ds);
-			for (size_t i = 0; i < 2; i++)
-				if ((at.ns & (i == 0 ? NS_OTHER : NS_3RD)) != 0)
-					assert_int_equal(seen[i].verdict, MSP_LOOKUP_SECURE);
-		}
-		count(l, is_first ? PRT_SRC_DSBOOT : PRT_SRC_CDS);
+		if (msp_rrset_equal(prt_delegation_ds(&l->registered), prt_delegation_ds(&l->d.c.registered)))
+			accepted_by_csync(l, &y, &at, show, n);
+		else
+			accepted_by_cds(l, &at, show, n, seen, vouched);
 	} else if (l->pending.wait != PRT_WAIT_NONE && l->pending.wait != PRT_WAIT_CONFIRM &&
 		   (l->pending.source == PRT_SRC_OPERATOR || is_accepted_update(&l->pending))) {
 		assert_true(is_pending_as_before(l)); /* no look takes the place of somebody's word */
+	}
+	if (l->d.c.pending.wait != PRT_WAIT_NONE && l->d.c.pending.source == PRT_SRC_CSYNC &&
+	    !is_pending_as_before(l)) {
+		at = to_state(l, &l->d.c.registered); /* CDS comes first */
+		assert_true(csync_says(&y, &at, show, n, &want) && is_state(l, &want, &l->d.c.pending.wanted));
+		assert_true((l->d.r.policy.sources & 1u << PRT_SRC_CSYNC) != 0 && may_touch(l, &at, &want));
+		assert_int_equal(l->flags & (PRT_CHILD_LOCKED | PRT_CHILD_GONE), 0);
 	}
 	msp_rrset_free(&cds);
 	assert_true(is_trust_as_before(l));
@@ -790,6 +984,8 @@ static void step(struct life *l)
 	if (roll(l, 2) == 0)
 		l->d.now.s += pass[roll(l, sizeof(pass) / sizeof(pass[0]))];
 	snapshot(l);
+	if (l->is_quiet && what < 56)
+		what = 79;
 	if (what < 40)
 		update_delegation(l);
 	else if (what < 48)
@@ -821,7 +1017,15 @@ static void begin_life(struct life *l)
 	l->d.r.no_checks = roll(l, 3) == 0;
 	l->d.r.policy.propose = roll(l, 6) == 0;
 	l->d.r.policy.keys_need_human = roll(l, 6) == 0;
-	l->d.r.dsboot = roll(l, 4) == 0 ? PRT_DSBOOT_NONE : PRT_DSBOOT_RFC9615;
+	l->d.r.dsboot = roll(l, 4) == 0 ? PRT_DSBOOT_NONE : roll(l, 2) == 0 ? PRT_DSBOOT_DELAY : PRT_DSBOOT_RFC9615;
+	l->d.r.dsboot_delay_s = DELAY_S;
+	l->is_quiet = l->d.r.dsboot == PRT_DSBOOT_DELAY && roll(l, 2) == 0;
+	if (l->is_quiet) {
+		l->is_well = true;
+		s.ds = 0;
+	}
+	if (roll(l, 4) == 0)
+		l->d.r.policy.touch = roll(l, PRT_TOUCH_ALL + 1);
 	if (roll(l, 4) == 0)
 		l->d.r.policy.sources = roll(l, 64);
 	assert_int_equal(l->d.r.policy.cooldown_s, COOLDOWN);
@@ -832,6 +1036,7 @@ static void begin_life(struct life *l)
 	to_delegation(l, &s, &l->d.c.registered);
 	to_delegation(l, &s, &l->d.c.published);
 	l->counts = l->messages = 0;
+	l->shown.ds = 0;
 	l->registered.count = l->published.count = l->wanted.count = 0;
 }
 
@@ -874,15 +1079,16 @@ static void nothing_changes_but_what_a_rule_allows(void **state)
 			step(&l);
 		end_life(&l);
 	}
-	print_message(
-		"accepted: update %u, tsig %u, cds %u, dsboot %u, operator %u; trust changed %u, refused %u, dropped "
-		"%u, replays %u\n",
-		l.accepted[PRT_SRC_UPDATE], l.accepted[PRT_SRC_TSIG], l.accepted[PRT_SRC_CDS],
-		l.accepted[PRT_SRC_DSBOOT], l.accepted[PRT_SRC_OPERATOR], l.trusted, l.refused, l.dropped, l.replays);
+	print_message("accepted: update %u, tsig %u, cds %u, dsboot %u (%u after a delay), csync %u, operator %u; "
+		      "trust changed %u, "
+		      "refused %u, dropped %u, replays %u\n",
+		      l.accepted[PRT_SRC_UPDATE], l.accepted[PRT_SRC_TSIG], l.accepted[PRT_SRC_CDS],
+		      l.accepted[PRT_SRC_DSBOOT], l.delayed, l.accepted[PRT_SRC_CSYNC], l.accepted[PRT_SRC_OPERATOR],
+		      l.trusted, l.refused, l.dropped, l.replays);
 	if (lives->runs >= RUNS) {
 		for (unsigned i = 0; i < PRT_SRC__N; i++)
-			assert_true(l.accepted[i] > 0 || i == PRT_SRC_CSYNC);
-		assert_true(l.trusted > 0 && l.refused > 0 && l.dropped > 0 && l.replays > 0);
+			assert_true(l.accepted[i] > 0);
+		assert_true(l.delayed > 0 && l.trusted > 0 && l.refused > 0 && l.dropped > 0 && l.replays > 0);
 	}
 	l.w.e.count = 3; /* all that were made */
 	end(&l.w);

@@ -65,6 +65,7 @@ static bool has_ds_of(const struct scene *s, const unsigned *which, size_t count
 static void what_all_servers_ask_for_is_registered_at_once(void **state)
 {
 	struct scene s = scene();
+	char why[512];
 
 	(void)state;
 	cds_of(&s, all_three, 3);
@@ -72,6 +73,11 @@ static void what_all_servers_ask_for_is_registered_at_once(void **state)
 	assert_true(has_ds_of(&s, all_three, 3));
 	assert_true((s.d.o.need & PRT_NEED_PUBLISH) != 0 && (s.d.o.need & PRT_NEED_CHECK) == 0);
 	assert_string_equal(desk_entry(&s.d, PRT_VERDICT_ACCEPTED)->who, "cds");
+	snprintf(why, sizeof(why),
+		 "signed at 2027-01-15T05:13:20Z; shown by all that answer; 2 of 2 addresses answer; "
+		 "DNSKEY validates by DS %u/15, %u/15; ns1." C " 198.41.0.4:53; ns.other.test. 198.41.0.5:53",
+		 msp_key_id(s.w.key[A]), msp_key_id(s.w.key[B]));
+	assert_string_equal(desk_entry(&s.d, PRT_VERDICT_ACCEPTED)->why, why);
 	assert_int_equal(s.d.c.scan.inception, INCEPTION);
 	assert_int_equal(s.d.c.change_count, 1);
 	scan(&s); /* and then there is nothing to do */
@@ -264,7 +270,8 @@ static void the_sentinel_must_be_seen_twice_ten_minutes_apart(void **state)
 	assert_true((s.d.o.need & PRT_NEED_SCAN) != 0);
 	scan(&s);
 	assert_null(prt_delegation_ds(&s.d.c.registered));
-	assert_non_null(desk_entry(&s.d, PRT_VERDICT_ACCEPTED));
+	assert_non_null(strstr(desk_entry(&s.d, PRT_VERDICT_ACCEPTED)->why, "asked for since 600 s; "));
+	assert_non_null(strstr(desk_entry(&s.d, PRT_VERDICT_ACCEPTED)->why, "; without DS; "));
 	leave(&s);
 }
 
@@ -408,6 +415,7 @@ static void rfc9615_believes_what_all_name_servers_outside_vouch_for(void **stat
 	scan_seen(&s, &seen, 1);
 	assert_true(has_ds_of(&s, both, 2));
 	assert_string_equal(desk_entry(&s.d, PRT_VERDICT_ACCEPTED)->who, "dsboot");
+	assert_non_null(strstr(desk_entry(&s.d, PRT_VERDICT_ACCEPTED)->why, "vouched for at 1 signal names; "));
 	assert_int_equal(prt_delegation_ds(&s.d.c.registered)->ttl, 3600);
 	msp_rrset_free(&cds);
 	leave(&s);
@@ -640,10 +648,12 @@ static void an_immediate_csync_is_registered_at_once(void **state)
 	struct scene s = scene();
 
 	(void)state;
-	csync_to_new(&s, C " 300 CSYNC 0 1 NS A AAAA");
+	csync_to_new(&s, C " 300 CSYNC 5 1 NS A AAAA");
 	scan(&s);
 	assert_true(names_new(&s.d.c.registered));
 	assert_string_equal(desk_entry(&s.d, PRT_VERDICT_ACCEPTED)->who, "csync");
+	assert_non_null(
+		strstr(desk_entry(&s.d, PRT_VERDICT_ACCEPTED)->why, "serial 5; shown by all that answer; 2 of 2 "));
 	assert_true(has_ds_of(&s, both, 2));
 	leave(&s);
 }

@@ -199,6 +199,170 @@ static void many_signatures_with_one_tag_cost_little(void **state)
 	end(&w);
 }
 
+static void a_new_server_answers_over_udp_too(void **state)
+{
+	static const struct {
+		enum msp_err err;
+		bool is_authoritative, has_soa;
+		size_t fatal, passing;
+	} row[] = {
+		{ MSP_OK, true, true, 0, 0 },        { MSP_ETRUNC, true, false, 0, 0 }, /* it has answered */
+		{ MSP_ETRUNC, false, false, 0, 0 },  { MSP_OK, false, true, 1, 0 },
+		{ MSP_OK, true, false, 1, 0 },       { MSP_ERCODE, false, false, 1, 0 },
+		{ MSP_EFORMAT, false, false, 1, 0 }, { MSP_ETIMEOUT, false, false, 1, 1 }, /* a datagram may get lost */
+		{ MSP_ENET, false, false, 1, 1 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(row) / sizeof(row[0]); i++) {
+		struct world w = begin();
+		struct prt_answer *a = &w.e.server[1].udp;
+
+		put_answer(&w, a, row[i].has_soa ? t_rrset(SOA_SET) : NULL, KEYS);
+		a->err = row[i].err;
+		a->is_authoritative = row[i].is_authoritative;
+		(void)check(&w);
+		/* without the one that is silent all the others still answer */
+		assert_int_equal(w.found.fatal, row[i].fatal);
+		assert_int_equal(w.found.passing, row[i].passing);
+		assert_true(w.found.fatal == 0 || (says(&w, "ns.other.test. 198.41.0.5") && says(&w, "over UDP")));
+		w.rules.min_servers = 1;
+		assert_int_equal(check(&w), row[i].fatal - row[i].passing); /* out of reach, as over TCP */
+		assert_true(row[i].passing == 0 || says(&w, "over UDP"));
+		w.rules.min_servers = 2;
+		assert_int_equal(check(&w), row[i].fatal);
+		end(&w);
+	}
+}
+
+/* A server with the same answers as server i. */
+static void copy_server(const struct world *w, size_t i, struct prt_server *out)
+{
+	const struct prt_server *s = &w->e.server[i];
+
+	out->host = s->host;
+	out->addr = s->addr;
+	for (size_t q = 0; q < PRT_Q__N; q++) {
+		out->answer[q] = s->answer[q];
+		out->answer[q].set = out->answer[q].sigs = NULL;
+		if (s->answer[q].set != NULL)
+			T_OK(msp_rrset_dup(s->answer[q].set, &out->answer[q].set));
+		if (s->answer[q].sigs != NULL)
+			T_OK(msp_rrset_dup(s->answer[q].sigs, &out->answer[q].sigs));
+	}
+}
+
+/* Each of the two providers has so many addresses, all of them with the same answers. */
+static void multiply(struct world *w, size_t addresses)
+{
+	struct prt_evidence e;
+
+	T_OK(prt_evidence_new(&w->child, 2 * addresses, &e));
+	for (size_t i = 0; i < 2 * addresses; i++)
+		copy_server(w, i % 2, &e.server[i]);
+	prt_evidence_fini(&w->e);
+	w->e = e;
+}
+
+static uint64_t verifications(struct world *w, enum prt_ask (*what)(struct world *), enum prt_ask want)
+{
+	uint64_t before = msp_key_verify_count();
+
+	assert_int_equal(what(w), want);
+	return msp_key_verify_count() - before;
+}
+
+static void what_many_addresses_show_alike_is_verified_once(void **state)
+{
+	for (size_t addresses = 1; addresses <= 16; addresses *= 4) {
+		struct world w = begin();
+
+		(void)state;
+		for (size_t i = 0; i < 2; i++) {
+			serve_cds(&w, i, all_three, 3, i == 0 ? A : B);
+			serve_cdnskey(&w, i, all_three, 3, i == 0 ? A : B);
+		}
+		multiply(&w, addresses);
+		/* DNSKEY, CDS, CDNSKEY of each provider; the same DNSKEY again with the DS that would be */
+		assert_int_equal(verifications(&w, cds, PRT_ASK_CHANGE), 6);
+		assert_int_equal(w.inception, INCEPTION);
+		end(&w);
+	}
+}
+
+static void csync_that_many_addresses_show_alike_is_verified_once(void **state)
+{
+	struct world w = begin();
+
+	(void)state;
+	serve_all(&w, PRT_Q_CSYNC, C " 300 CSYNC 7 1 A NS AAAA");
+	serve_all(&w, PRT_Q_NS, NS_SET "\n" C " 300 NS ns9.other.test.");
+	address(&w, 0, "ns1." C, "ns1." C " 300 A 198.41.0.4", NULL);
+	address(&w, 1, "ns1." C, "ns1." C " 300 A 198.41.0.4", NULL);
+	/* DNSKEY, CSYNC, SOA, NS, A of each */
+	assert_int_equal(verifications(&w, csync, PRT_ASK_REFUSED), 10);
+	end(&w);
+}
+
+/* One octet of the record, of the signature, of the key: another thing, whatever was believed elsewhere. */
+static void what_differs_in_one_octet_is_judged_by_itself(void **state)
+{
+	enum { RECORD, SIGNATURE, INCEPTION_TIME, CASES };
+
+	(void)state;
+	for (int what = 0; what < CASES; what++) {
+		struct world w = begin();
+		struct prt_answer *a;
+
+		serve_cds(&w, 0, all_three, 3, A);
+		serve_cds(&w, 1, all_three, 3, B);
+		multiply(&w, 2);
+		a = &w.e.server[2].answer[PRT_Q_CDS]; /* A's second address; its first one is good */
+		if (what == RECORD) {
+			msp_rrset_free(&a->set);
+			a->set = ds_set(&w, MSP_TYPE_CDS, both, 2);
+		} else {
+			struct msp_rrset *sigs = NULL;
+			uint8_t mem[256];
+
+			assert_true(a->sigs->rdata[0].len <= sizeof(mem));
+			memcpy(mem, a->sigs->rdata[0].ptr, a->sigs->rdata[0].len);
+			mem[what == SIGNATURE ? a->sigs->rdata[0].len - 1 : 15] ^= 1;
+			T_OK(msp_rrset_new(&w.child, MSP_TYPE_RRSIG, 300, &sigs));
+			T_OK(msp_rrset_add(sigs, msp_span(mem, a->sigs->rdata[0].len)));
+			msp_rrset_free(&a->sigs);
+			a->sigs = sigs;
+		}
+		assert_int_equal(verifications(&w, cds, PRT_ASK_REFUSED), 5); /* DNSKEY twice, three CDS */
+		assert_true(says(&w, "ns1." C));
+		end(&w);
+	}
+}
+
+static void signatures_that_fail_count_at_each_server_and_are_tried_once(void **state)
+{
+	struct world w = begin();
+	struct prt_answer *a = &w.e.server[0].answer[PRT_Q_DNSKEY];
+	uint64_t before;
+
+	(void)state;
+	for (unsigned i = 0; i < 100; i++) {
+		uint8_t mem[256];
+		struct msp_span good = a->sigs->rdata[0];
+
+		memcpy(mem, good.ptr, good.len);
+		mem[good.len - 64] = 0; /* in front of the good one */
+		mem[good.len - 1] = (uint8_t)i;
+		T_OK(msp_rrset_add(a->sigs, msp_span(mem, good.len)));
+	}
+	multiply(&w, 8);
+	before = msp_key_verify_count();
+	(void)check(&w);
+	assert_int_equal(w.found.fatal, 8); /* the good one is behind too many, at every address */
+	assert_int_equal(msp_key_verify_count() - before, 16 + 1);
+	end(&w);
+}
+
 /* --- CDS ------------------------------------------------------------------------------------------------------------
  */
 
@@ -698,6 +862,11 @@ int main(void)
 		cmocka_unit_test(a_name_server_without_address_breaks_it),
 		cmocka_unit_test(another_ns_rrset_at_a_server_is_fatal_only_when_strict),
 		cmocka_unit_test(many_signatures_with_one_tag_cost_little),
+		cmocka_unit_test(a_new_server_answers_over_udp_too),
+		cmocka_unit_test(what_many_addresses_show_alike_is_verified_once),
+		cmocka_unit_test(csync_that_many_addresses_show_alike_is_verified_once),
+		cmocka_unit_test(what_differs_in_one_octet_is_judged_by_itself),
+		cmocka_unit_test(signatures_that_fail_count_at_each_server_and_are_tried_once),
 		cmocka_unit_test(silence_is_no_wish),
 		cmocka_unit_test(the_same_cds_everywhere_is_a_wish),
 		cmocka_unit_test(a_cds_of_what_is_there_asks_for_nothing),

@@ -281,15 +281,24 @@ static void keys_that_cannot_be_used_are_not_taken(void **state)
 	static const struct {
 		const char *key;
 		enum msp_keystate_state state;
+		bool costs; /* a public-key operation, to find out */
+		const char *why;
 	} bad[] = {
-		{ "256 3 15 l02Woi0iS8Aa25FQkUd9RMzZHJpBoRQwAQEX1SxZJA4=", MSP_KEYSTATE_INVALID }, /* a zone key */
-		{ "0 2 15 l02Woi0iS8Aa25FQkUd9RMzZHJpBoRQwAQEX1SxZJA4=", MSP_KEYSTATE_INVALID },
-		{ "0 3 15 l02Woi0i", MSP_KEYSTATE_INVALID },
+		{ "256 3 15 l02Woi0iS8Aa25FQkUd9RMzZHJpBoRQwAQEX1SxZJA4=", MSP_KEYSTATE_INVALID, false, "a zone key" },
+		{ "0 2 15 l02Woi0iS8Aa25FQkUd9RMzZHJpBoRQwAQEX1SxZJA4=", MSP_KEYSTATE_INVALID, false,
+		  "protocol 2, not 3" },
+		{ "0 3 15 l02Woi0i", MSP_KEYSTATE_INVALID, false, "algorithm 15 has 32 octets, not 6" },
+		{ "0 3 13 l02Woi0iS8Aa25FQkUd9RMzZHJpBoRQwAQEX1SxZJA4=", MSP_KEYSTATE_INVALID, false,
+		  "algorithm 13 has 64 octets, not 32" },
 		{ "0 3 13 AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA==",
-		  MSP_KEYSTATE_INVALID },                           /* not a point of the curve */
-		{ "0 3 8 AwEAAcFcGsaxxdKk", MSP_KEYSTATE_INVALID }, /* RSA, far too short */
-		{ "0 3 5 AwEAAcFcGsaxxdKk", MSP_KEYSTATE_REFUSED },
-		{ "0 3 253 AwEAAcFcGsaxxdKk", MSP_KEYSTATE_REFUSED },
+		  MSP_KEYSTATE_INVALID, true, "no public key of algorithm 13" }, /* not a point of the curve */
+		{ "0 3 8 AwEAAcFcGsaxxdKk", MSP_KEYSTATE_INVALID, false, "an RSA key of 64 bits: 2048 to 4096" },
+		{ "0 3 8 AwEAAT8=", MSP_KEYSTATE_INVALID, false, "an RSA key of 6 bits" },
+		{ "0 3 8 AwEAAQA=", MSP_KEYSTATE_INVALID, false, "no RSA key" }, /* a leading zero: RFC 3110 2 */
+		{ "0 3 8 AAAJAQ==", MSP_KEYSTATE_INVALID, false, "no RSA key" }, /* an exponent of nine octets */
+		{ "0 3 8 AwEAAQ==", MSP_KEYSTATE_INVALID, false, "no RSA key" }, /* no modulus */
+		{ "0 3 5 AwEAAcFcGsaxxdKk", MSP_KEYSTATE_REFUSED, false, "algorithm 5 is not taken" },
+		{ "0 3 253 AwEAAcFcGsaxxdKk", MSP_KEYSTATE_REFUSED, false, "algorithm 253 is not taken" },
 	};
 	struct msp_name child = t_name(C);
 	struct prt_keyset k = { 0 };
@@ -302,15 +311,56 @@ static void keys_that_cannot_be_used_are_not_taken(void **state)
 		struct msp_why why = { "" };
 
 		T_ERR(prt_key_check(&child, rdata(bad[i].key), &prt_key_rules_default, &keystate, &why), MSP_EVALUE);
-		if (keystate != bad[i].state)
+		if (keystate != bad[i].state || strstr(why.text, bad[i].why) == NULL)
 			fail_msg("%s: %s", bad[i].key, why.text);
+		if (bad[i].costs)
+			T_OK(prt_key_glance(rdata(bad[i].key), &prt_key_rules_default, &keystate, &why));
+		else
+			T_ERR(prt_key_glance(rdata(bad[i].key), &prt_key_rules_default, &keystate, &why), MSP_EVALUE);
 		snprintf(lines, sizeof(lines), "add " C " 300 KEY %s\n", bad[i].key);
 		T_ERR(update(&k, lines, bad[i].key, noon, &no), MSP_EREFUSED);
+		assert_non_null(strstr(no.why.text, bad[i].why));
+		trust(&k, KEY_ED);
+		T_ERR(update(&k, lines, KEY_ED, noon, &no), MSP_EREFUSED); /* not from a trusted key either */
+		assert_true(no.has_ede && no.is_standard && no.ede == MSP_EDE_INVALID_DATA);
+		assert_non_null(strstr(no.why.text, bad[i].why));
+		assert_int_equal(k.count, 1);
+		k.count = 0;
 	}
-	assert_int_equal(k.count, 0);
-	trust(&k, KEY_ED);
-	T_ERR(update(&k, lines, KEY_ED, noon, &no), MSP_EREFUSED); /* not from a trusted key either */
-	assert_int_equal(k.count, 1);
+}
+
+/* The signature cannot be read, since the key that makes it is of no use. */
+static void a_key_that_is_at_fault_for_its_signature_is_named(void **state)
+{
+	static const struct {
+		const char *lines, *signer;
+		bool is_at_fault;
+	} cases[] = {
+		{ ADD("0 3 8 AwEAAcFcGsaxxdKk"), "0 3 8 AwEAAcFcGsaxxdKk", true },
+		{ DEL_ALL ADD(KEY_ED) ADD("0 3 8 AwEAAcFcGsaxxdKk"), "0 3 8 AwEAAcFcGsaxxdKk", true },
+		{ ADD(KEY_ED), KEY_ED, false },                                     /* it is good */
+		{ ADD("0 3 8 AwEAAcFcGsaxxdKk"), KEY_ED, false },                   /* another one has signed */
+		{ DEL("0 3 8 AwEAAcFcGsaxxdKk"), "0 3 8 AwEAAcFcGsaxxdKk", false }, /* it is not brought in */
+		{ "add sister." P " 300 KEY 0 3 8 AwEAAcFcGsaxxdKk\n", "0 3 8 AwEAAcFcGsaxxdKk", false },
+		{ "add " C " 300 NS ns.test.\n", "0 3 8 AwEAAcFcGsaxxdKk", false },
+	};
+	struct msp_name child = t_name(C);
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct msp_span signer = rdata(cases[i].signer);
+		enum msp_keystate_state keystate = MSP_KEYSTATE_UNKNOWN;
+		struct prt_refusal no = { .rcode = MSP_RCODE_FORMERR };
+		struct msp_msg m;
+
+		t_update(P, cases[i].lines, mem, sizeof(mem), &scratch, &m);
+		if (prt_key_refuse_carried(&m, &child, msp_key_tag(signer), signer.ptr[3], &prt_key_rules_default,
+					   &scratch, &keystate, &no) != cases[i].is_at_fault)
+			fail_msg("%s", cases[i].lines);
+		assert_int_equal(no.rcode, cases[i].is_at_fault ? MSP_RCODE_REFUSED : MSP_RCODE_FORMERR);
+		assert_true(!cases[i].is_at_fault ||
+			    (no.ede == MSP_EDE_INVALID_DATA && keystate == MSP_KEYSTATE_INVALID));
+	}
 }
 
 static void what_an_operator_distrusts_only_an_operator_brings_back(void **state)
@@ -535,6 +585,7 @@ int main(void)
 		cmocka_unit_test(a_trusted_key_rolls_over),
 		cmocka_unit_test(the_last_trusted_key_stays),
 		cmocka_unit_test(keys_that_cannot_be_used_are_not_taken),
+		cmocka_unit_test(a_key_that_is_at_fault_for_its_signature_is_named),
 		cmocka_unit_test(what_an_operator_distrusts_only_an_operator_brings_back),
 		cmocka_unit_test(a_key_with_the_tag_of_another_is_another_key),
 		cmocka_unit_test(every_state_answers_every_event),

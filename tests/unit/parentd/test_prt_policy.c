@@ -119,6 +119,31 @@ static void keys_are_trusted_by_the_methods_that_are_open(void **state)
 	assert_int_equal(r.decision, PRT_ALLOW);
 }
 
+static void each_source_speaks_of_its_own(void **state)
+{
+	(void)state;
+	assert_int_equal(prt_source_may_touch(PRT_SRC_UPDATE), PRT_TOUCH_ALL);
+	assert_int_equal(prt_source_may_touch(PRT_SRC_CDS), PRT_TOUCH_DS);
+	assert_int_equal(prt_source_may_touch(PRT_SRC_DSBOOT), PRT_TOUCH_DS);
+	assert_int_equal(prt_source_may_touch(PRT_SRC_CSYNC), PRT_TOUCH_NS | PRT_TOUCH_GLUE);
+	assert_int_equal(prt_source_may_touch(PRT_SRC_TSIG) & PRT_TOUCH_KEY, 0);
+	assert_int_equal(prt_source_may_touch(PRT_SRC_NONE), 0);
+	assert_string_equal(prt_source_name(PRT_SRC_NONE), "none");
+	assert_string_equal(prt_source_name(PRT_SRC__N), "?");
+}
+
+/* Whatever is open: what parentd does by itself is no source of changes. */
+static void nobodys_word_is_no_word(void **state)
+{
+	struct prt_policy p = { .sources = ~0u, .touch = PRT_TOUCH_ALL };
+	struct prt_case c = { .source = PRT_SRC_NONE, .touch = PRT_TOUCH_DS };
+	struct prt_ruling r;
+
+	(void)state;
+	prt_policy_change(&p, &c, now, &r);
+	assert_int_equal(r.decision, PRT_REFUSE);
+}
+
 static void what_a_change_touches(void **state)
 {
 	struct prt_delegation a, b;
@@ -143,6 +168,8 @@ int main(void)
 		cmocka_unit_test(the_whole_truth_table),
 		cmocka_unit_test(a_cool_down_says_until_when),
 		cmocka_unit_test(keys_are_trusted_by_the_methods_that_are_open),
+		cmocka_unit_test(each_source_speaks_of_its_own),
+		cmocka_unit_test(nobodys_word_is_no_word),
 		cmocka_unit_test(what_a_change_touches),
 	};
 
