@@ -1,17 +1,21 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """
 The parent's side in the lab: parentd before a real Knot primary, children at a real server, validating resolvers that ask
-all the while. Every way for a key to become trusted, its life, changes that are made and changes that are not.
+all the while. Every way for a key to become trusted, its life, changes that are made and changes that are not. What counts
+is what the primary serves: whoever is trusted makes a change there, whoever is not makes none.
 """
 import json
 import threading
+import time
 
 import pytest
 from lab import net
 from lab.hosts import wait_for
-from lab.topology import BOOT, HOSTS, PARENT, PLAIN, SIGNED, TARGET_PORT, ZONE
+from lab.topology import BOOT, HOSTS, KIDS_NS, KIDS_NS_2, OPEN, PARENT, PLAIN, PROVIDERS, SIGNED, TARGET_PORT, TORN, ZONE, ns_name
 
 DS_OF_NOBODY = "12345 13 2 " + "ab" * 32
+NS_1, NS_2 = f"NS {KIDS_NS}", f"NS {KIDS_NS_2}"
+EXTRA_DS = f"DS {DS_OF_NOBODY}"  # which harms nobody as long as another one fits
 NOTIFY = """
 import sys, dns.message, dns.query, dns.opcode, dns.flags
 m = dns.message.make_query(sys.argv[1], "CDS")
@@ -22,7 +26,7 @@ print(dns.query.udp(m, sys.argv[2], port=int(sys.argv[3]), timeout=10).rcode())
 
 
 class Asker(threading.Thread):
-    """Asks the validating resolver for names below the children, and keeps what it must not hear."""
+    """Asks the validating resolver for names below the children, in turn cold and warm, and keeps what it must not hear."""
 
     def __init__(self, lab):
         super().__init__(daemon=True)
@@ -30,7 +34,9 @@ class Asker(threading.Thread):
 
     def run(self):
         while not self.over.is_set():
-            for zone in (SIGNED, PLAIN, BOOT, ZONE):
+            for zone in (SIGNED, PLAIN, BOOT, OPEN, TORN, ZONE):
+                if self.asked % 2 == 0 and zone != ZONE:
+                    self.lab.host["resolver"].control("flush_zone", zone)
                 r = self.lab.ask("owner", "ad", HOSTS["resolver"], f"www.{zone}", "A")
                 self.asked += 1
                 if r.get("rcode") != "NOERROR" or not r.get("rdata"):
@@ -74,8 +80,35 @@ class Family:
     def ds(self, child):
         return self.lab.served("parent", "DS", child)
 
-    def edes(self, answer):
-        return [e["name"] for e in answer.get("errors", [])]
+    def primary(self, child):
+        """What the parent's primary says of a delegation: "TYPE RDATA"."""
+        r = self.lab.ask("owner", "referral", HOSTS["parent"], child)
+        assert r.get("rcode") == "NOERROR", r
+        return r["rdata"]
+
+    def decided(self, child):
+        return wait_for("decided", lambda: (not self.operator("show", child).get("pending"), self.operator("show", child)), 60)
+
+    def makes(self, key, child, verb, record):
+        """The key has a record added or deleted, and the primary serves it so; nothing else changes."""
+        before = self.primary(child)
+        answer = self.update(key, child, f"{verb} @ {record}")
+        assert answer["rcode"] == "NOERROR", answer
+        want = sorted(before + [record]) if verb == "add" else [r for r in before if r != record]
+        assert want != before
+        wait_for(f"{verb} {record} by {key} at the primary", lambda: (self.primary(child) == want, self.operator("show", child)), 60)
+
+    def may_act(self, key, child, record):
+        self.makes(key, child, "add", record)
+        self.makes(key, child, "delete", record)
+
+    def may_not_act(self, key, child, record):
+        before = self.primary(child)
+        answer = self.update(key, child, f"add @ {record}")
+        assert answer.get("rcode") != "NOERROR", answer
+        self.decided(child)
+        assert self.primary(child) == before
+        return answer
 
 
 @pytest.fixture(scope="module")
@@ -105,40 +138,96 @@ def test_dsync_is_found_and_secure(lab, family):
         assert {row["use"] for row in r["records"]} == {"update", "notify"}, r
 
 
+# --- two agents, a key each -------------------------------------------------------------------------------------------
+
+
+def test_each_agent_has_a_key_of_its_own_that_the_parent_trusts(lab, family):
+    """H.3: bootstrapped one after the other, and the second did not evict the first."""
+    held = {k["fingerprint"]: k for k in family.operator("keys", ZONE)}
+    assert len(held) == 2 and {k["state"] for k in held.values()} == {"TRUSTED"}
+    own = {}
+    for p in PROVIDERS:
+        status = lab.msctl(f"{p}-msa", "parent", "status", ZONE)
+        assert (status["key_state"], status["in_sync"], status["key_missing"], status["key_trouble"]) == ("TRUSTED", True, "", "")
+        own[p] = next(k for k in status["keys"] if k["in_use"])
+        assert held[own[p]["sha256"]]["method"] == "at-apex"
+    assert own["a"]["sha256"] != own["b"]["sha256"]
+    uploads = [r["who"] for r in family.operator("audit", ZONE) if r["rule"] == "G.6: upload"]
+    assert sorted(uploads) == sorted(f"key {own[p]['tag']}" for p in PROVIDERS)
+    for p in PROVIDERS:
+        assert len(lab.served(f"{p}-ns", "KEY")) == 2
+
+
+@pytest.mark.parametrize("gone,acts", [("a", "b"), ("b", "a")])
+def test_when_one_agent_is_gone_the_other_one_acts_with_its_own_key(lab, family, tmp_path, gone, acts):
+    good = family.primary(ZONE)
+    tag = next(k["tag"] for k in lab.msctl(f"{acts}-msa", "parent", "status", ZONE)["keys"] if k["in_use"])
+    lab.host[f"{gone}-msa"].kill()
+    try:
+        records = tmp_path / "records"
+        records.write_text("".join(f"{ZONE} 10 IN {r}\n" for r in good + [EXTRA_DS]))
+        family.operator("set", ZONE, str(records), "force")  # an operator's slip
+        wait_for("the slip at the primary", lambda: (family.primary(ZONE) == sorted(good + [EXTRA_DS]), family.operator("show", ZONE)), 60)
+        slip = family.operator("audit", ZONE)[-1]["seq"]
+        lab.msctl(f"{acts}-msa", "parent", "sync", ZONE)
+        wait_for(f"{acts} has it mended", lambda: (family.primary(ZONE) == good, lab.msctl(f"{acts}-msa", "parent", "status", ZONE)), 60)
+        mended = [r for r in family.operator("audit", ZONE) if r["seq"] > slip and r["verdict"] == "accepted"]
+        assert [(r["source"], r["who"]) for r in mended] == [("update", f"key {tag}")]
+    finally:
+        lab.host[f"{gone}-msa"].start()
+
+    def settled():
+        status = lab.msctl(f"{gone}-msa", "parent", "status", ZONE)
+        return (status.get("phase"), status.get("key_state"), status.get("in_sync")) == ("idle", "TRUSTED", True), status
+
+    wait_for(f"{gone} is back and has nothing to do", settled, 60)
+    assert lab.keys_trusted()[0], lab.keys_trusted()
+    assert family.primary(ZONE) == good and len(family.operator("keys", ZONE)) == 2
+
+
+# --- one child, its keys ----------------------------------------------------------------------------------------------
+
+
 def test_at_apex(family):
     answer = family.upload("first", SIGNED)
     assert (answer["rcode"], answer["state"]) == ("NOERROR", "BOOTSTRAP_AUTO"), answer
     family.becomes("first", SIGNED, "TRUSTED")
     assert family.operator("show", SIGNED)["keys"][0]["method"] == "at-apex"
+    family.may_act("first", SIGNED, EXTRA_DS)
 
 
 def test_a_key_that_is_not_there_fails_and_is_told_so(family):
-    family.upload("absent", SIGNED)
+    family.upload("absent", SIGNED, replace=True)  # what it would replace stays
     family.becomes("absent", SIGNED, "VALIDATION_FAILED")
-    answer = family.update("absent", SIGNED, f"add @ DS {DS_OF_NOBODY}")
-    assert answer.get("rcode", "REFUSED") == "REFUSED"
+    answer = family.may_not_act("absent", SIGNED, EXTRA_DS)
+    assert answer["rcode"] == "REFUSED"
     assert family.keystate("first", SIGNED) == "TRUSTED"
 
 
-def test_refusals_say_what_would_break(lab, family):
-    before = family.ds(SIGNED)
-    answer = family.update("first", SIGNED, "delete @ DS", f"add @ DS {DS_OF_NOBODY}")
-    shown = wait_for("decided", lambda: (not family.operator("show", SIGNED).get("pending"), family.operator("show", SIGNED)), 60)
-    assert family.ds(SIGNED) == before, answer
+def test_refusals_say_what_would_break(family):
+    before = family.primary(SIGNED)
+    answer = family.update("first", SIGNED, "delete @ DS", f"add @ {EXTRA_DS}")
+    shown = family.decided(SIGNED)
     refused = [r for r in family.operator("audit", SIGNED) if r["verdict"] in ("refused", "dropped")]
     assert refused and "10.53.0.5" in refused[-1]["why"], (answer, shown)
     # a name server that does not answer for the child
-    family.update("first", SIGNED, "add @ NS ns.provider-a.example.")
-    wait_for("decided", lambda: (not family.operator("show", SIGNED).get("pending"), "waits"), 60)
-    assert lab.served("parent", "NS", SIGNED) in ([], ["ns.kids.example."])
+    seq = refused[-1]["seq"]
+    family.update("first", SIGNED, f"add @ NS {ns_name('a')}")
+    family.decided(SIGNED)
+    refused = [r for r in family.operator("audit", SIGNED) if r["verdict"] in ("refused", "dropped") and r["seq"] > seq]
+    assert refused and HOSTS["a-ns"] in refused[-1]["why"], refused
+    assert family.primary(SIGNED) == before and any(r.startswith("DS ") for r in before) and NS_1 in before
 
 
 def test_rollover_by_a_trusted_key(family):
     answer = family.update("first", SIGNED, f"add @ 300 KEY {family.kids.sig0_record('second')}")
     assert answer["rcode"] == "NOERROR"
     assert family.keystate("second", SIGNED) == "TRUSTED"
+    family.makes("second", SIGNED, "add", EXTRA_DS)
     answer = family.update("second", SIGNED, f"delete @ KEY {family.kids.sig0_record('first')}")
     assert answer["rcode"] == "NOERROR" and family.keystate("first", SIGNED) == "UNKNOWN"
+    family.may_not_act("first", SIGNED, f"DS 54321 13 2 {'cd' * 32}")
+    family.makes("second", SIGNED, "delete", EXTRA_DS)
 
 
 def test_rebootstrap_replaces_only_when_it_is_trusted(family):
@@ -146,22 +235,90 @@ def test_rebootstrap_replaces_only_when_it_is_trusted(family):
     assert answer["rcode"] == "NOERROR"
     family.becomes("first", SIGNED, "TRUSTED")
     wait_for("the old one gone", lambda: (family.keystate("second", SIGNED) == "UNKNOWN", family.keystate("second", SIGNED)), 30)
+    family.may_not_act("second", SIGNED, EXTRA_DS)
+    family.may_act("first", SIGNED, EXTRA_DS)
 
 
 def test_at_ns_for_an_insecure_child(family):
     assert family.upload("plain", PLAIN)["rcode"] == "NOERROR"
     family.becomes("plain", PLAIN, "TRUSTED")
     assert family.operator("show", PLAIN)["keys"][0]["method"] == "at-ns"
+    family.may_act("plain", PLAIN, NS_2)
 
 
 def test_manual_approval(family):
     family.upload("plain-absent", PLAIN)
     family.becomes("plain-absent", PLAIN, "VALIDATION_FAILED")
+    family.may_not_act("plain-absent", PLAIN, NS_2)
     row = next(k for k in family.operator("show", PLAIN)["keys"] if k["state"] == "FAILED")
     family.operator("approve", PLAIN, row["fingerprint"])
     assert family.keystate("plain-absent", PLAIN) == "TRUSTED"
+    family.may_act("plain-absent", PLAIN, NS_2)
     family.operator("reject", PLAIN, row["fingerprint"])
     assert family.keystate("plain-absent", PLAIN) == "REFUSED"
+    family.may_not_act("plain-absent", PLAIN, NS_2)
+
+
+# --- children without DNSSEC, at two servers --------------------------------------------------------------------------
+
+
+def key_row(family, child, key):
+    return next(k for k in family.operator("keys", child) if k["tag"] == tag_of(family, key))
+
+
+def tag_of(family, key):
+    return int(family.kids.key_file(key).rsplit("+", 1)[1].split(".")[0])
+
+
+def test_unsigned_by_looks_that_agree(lab, family):
+    """Both servers, and a resolver elsewhere: three looks over four seconds here, days in real life."""
+    begun = time.time()
+    answer = family.upload("open", OPEN)
+    assert (answer["rcode"], answer["state"]) == ("NOERROR", "BOOTSTRAP_AUTO"), answer
+    family.may_not_act("open", OPEN, f"NS {ns_name('a')}")  # not yet
+    row = wait_for("two looks on record", lambda: (key_row(family, OPEN, "open").get("rounds", 0) >= 2, key_row(family, OPEN, "open")), 30)
+    assert row["state"] == "KNOWN"
+    family.becomes("open", OPEN, "TRUSTED")
+    assert time.time() - begun >= 4
+    assert key_row(family, OPEN, "open")["method"] == "unsigned"
+    family.makes("open", OPEN, "delete", NS_2)
+    family.makes("open", OPEN, "add", NS_2)
+
+
+def test_unsigned_where_the_servers_disagree_fails_until_they_agree(lab, family):
+    assert family.upload("torn", TORN)["rcode"] == "NOERROR"
+    family.becomes("torn", TORN, "VALIDATION_FAILED")
+    why = [r["why"] for r in family.operator("audit", TORN) if "FAILED" in r["why"]]
+    assert "shows something else" in why[-1]
+    family.may_not_act("torn", TORN, f"NS {ns_name('a')}")
+    second = lab.host["kids-2"]
+    second.show_torn("torn")
+    second.knotc("zone-reload", TORN.rstrip("."))
+    wait_for("both show it", lambda: (lab.served("kids", "KEY", TORN) == lab.served("kids-2", "KEY", TORN),
+                                      lab.served("kids-2", "KEY", TORN)), 30)
+    assert family.upload("torn", TORN)["rcode"] == "NOERROR"
+    family.becomes("torn", TORN, "TRUSTED")
+    assert key_row(family, TORN, "torn")["method"] == "unsigned"
+
+
+@pytest.mark.parametrize("verdict", ["reject", "approve"])
+def test_where_an_operator_approves_changes_the_primary_waits_for_that(family, verdict):
+    before = family.primary(TORN)
+    assert NS_2 in before
+    answer = family.update("torn", TORN, f"delete @ {NS_2}")
+    waits = wait_for("waits for an operator", lambda: (family.operator("show", TORN).get("pending", {}).get("waits_for") == "operator",
+                                                       (answer, family.operator("show", TORN))), 60)[1]["pending"]
+    assert family.primary(TORN) == before
+    if verdict == "reject":
+        family.operator("reject", TORN)
+        family.decided(TORN)
+        assert family.primary(TORN) == before
+    else:
+        family.operator("approve", TORN, waits["digest"])
+        wait_for("at the primary", lambda: (family.primary(TORN) == [r for r in before if r != NS_2], family.operator("show", TORN)), 60)
+
+
+# --- DS: the first, the last, the way back ----------------------------------------------------------------------------
 
 
 def test_the_first_ds_by_rfc9615_on_notify(lab, family):
@@ -196,9 +353,10 @@ def test_rollback_by_an_operator(lab, family):
 
 
 def test_nobody_saw_anything_bad_meanwhile(lab, asker):
-    assert asker.asked > 20 and not asker.bad, asker.bad[:3]
+    assert asker.asked > 100 and not asker.bad, asker.bad[:3]
     assert lab.prober()["bad"] == []
-    assert not lab.host["resolver"].servfails()
+    for h in ("resolver", "resolver-b", "resolver-ab"):
+        assert not lab.host[h].servfails()
 
 
 def test_the_audit_trail_is_whole(family):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Runs inside the test's network namespace: a combiner that takes KEY, and a receiver at the parent.
+"""Runs inside the test's network namespace: a combiner that takes KEY, and, when it is given a name, a receiver at the parent.
 
 Its SIG(0) is written here on top of `cryptography`, so that no code of ours judges its own octets. What happened goes to
 standard output, a JSON line each. Commands come on standard input: `mode NAME` (see Receiver)."""
@@ -238,14 +238,15 @@ def serve_udp(where, answer):
 
 def main():
     conf = json.loads(sys.argv[1])
-    receiver, combiner = Receiver(conf), Combiner(conf)
-    where = (conf["address"], conf["port"])
+    receiver, servers = None, [(serve_tcp, ((conf["combiner"], 53), Combiner(conf).answer))]
 
     def receive(wire):
         return None if receiver.mode == "deaf" else receiver.answer(wire)
 
-    for fn, args in ((serve_tcp, (where, receive)), (serve_udp, (where, receive)),
-                     (serve_tcp, ((conf["combiner"], 53), combiner.answer))):
+    if "name" in conf:
+        receiver, where = Receiver(conf), (conf["address"], conf["port"])
+        servers += [(serve_tcp, (where, receive)), (serve_udp, (where, receive))]
+    for fn, args in servers:
         threading.Thread(target=fn, args=args, daemon=True).start()
     say("ready")
     for line in sys.stdin:
