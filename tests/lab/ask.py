@@ -24,6 +24,15 @@ def rrset(server, name, rdtype):
     return {"rcode": dns.rcode.to_text(r.rcode()), "aa": bool(r.flags & dns.flags.AA), "rdata": sorted(found)}
 
 
+def referral(server, name):
+    """What a server of the parent says of a delegation: sorted "TYPE RDATA" and glue as "OWNER TYPE RDATA"."""
+    r = dns.query.tcp(dns.message.make_query(name, "NS", want_dnssec=True), server, timeout=3)
+    shown = [f"{dns.rdatatype.to_text(s.rdtype)} {rr}" for s in r.answer + r.authority if s.name == dns.name.from_text(name)
+             and s.rdtype in (dns.rdatatype.NS, dns.rdatatype.DS) for rr in s]
+    glue = [f"{s.name} {dns.rdatatype.to_text(s.rdtype)} {rr}" for s in r.additional for rr in s]
+    return {"rcode": dns.rcode.to_text(r.rcode()), "aa": bool(r.flags & dns.flags.AA), "rdata": sorted(shown + glue)}
+
+
 def ad(server, name, rdtype):
     """A validating resolver's answer."""
     q = dns.message.make_query(name, rdtype, want_dnssec=True)
@@ -95,6 +104,8 @@ def main():
     try:
         if verb == "rrset":
             result = rrset(*args)
+        elif verb == "referral":
+            result = referral(*args)
         elif verb == "ad":
             result = ad(*args)
         elif verb == "cross":

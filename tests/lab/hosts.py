@@ -8,8 +8,8 @@ import sqlite3
 import time
 
 from lab import net
-from lab.topology import (BOOT, HOSTS, KIDS_NS, MSA_PORT, PARENT, PLAIN, SIGNED, TARGET, TARGET_PORT, TLD, TSIG, TTL, ZONE,
-                          hsync_rdata, identity, msa_host, ns_name)
+from lab.topology import (BOOT, HOSTS, KIDS_NS, KIDS_NS_2, MSA_PORT, OPEN, PARENT, PLAIN, SIGNED, TARGET, TARGET_PORT, TLD, TORN,
+                          TSIG, TTL, ZONE, hsync_rdata, identity, msa_host, ns_name)
 
 KEYMGR, KNOTC, KNOTD = "/usr/sbin/keymgr", "/usr/sbin/knotc", "/usr/sbin/knotd"
 PDNSUTIL, PDNS_CONTROL, PDNS_SERVER = "/usr/bin/pdnsutil", "/usr/bin/pdns_control", "/usr/sbin/pdns_server"
@@ -189,30 +189,41 @@ class ParentPrimary(TreeHost):
         self.remotes = (("registry", HOSTS["registry"], TARGET_PORT, "registry."),)
 
 
-class Kids(Knot):
-    """Children of the parent without agents: one that is secure, one that is not, one that wants to be."""
-    policies = TreeHost.policies + "    cds-cdnskey-publish: always\n"
-
-    def __init__(self, lab):
-        super().__init__(lab, "kids")
+class KidsServer(Knot):
+    """A server for children of the parent that have no agents."""
+    served, signed = (), ()
 
     def zones(self):
         file = ["zonefile-load: difference-no-serial", "journal-content: all", "zonefile-sync: -1", "acl: acl-lab"]
         return [[f"domain: {z}", f"file: \"{self.dir}/{z}zone\"", *file,
-                 *([] if z == PLAIN else ["dnssec-signing: on", "dnssec-policy: tree"])] for z in (SIGNED, PLAIN, BOOT)]
+                 *(["dnssec-signing: on", "dnssec-policy: tree"] if z in self.signed else [])] for z in self.served]
+
+    def write_child(self, zone, servers, keys):
+        """keys: KEY RDATA at the apex."""
+        write(f"{self.dir}/{zone}zone", "\n".join(
+            [f"$ORIGIN {zone}", f"$TTL {TTL}", f"@ SOA {KIDS_NS} hostmaster.example. 1 3600 600 864000 {TTL}", "www A 192.0.2.7"] +
+            [f"@ NS {ns}" for ns in servers] + [f"@ KEY {k}" for k in keys]) + "\n")
+
+
+class Kids(KidsServer):
+    """One child that is secure, one that wants to be, and unsigned ones; the SIG(0) keys of all."""
+    policies = TreeHost.policies + "    cds-cdnskey-publish: always\n"
+    served, signed = (SIGNED, PLAIN, BOOT, OPEN, TORN), (SIGNED, BOOT)
+    # at the apex of their zones, but for those that are called absent; torn-other: at the second server only
+    sig0 = {"first": SIGNED, "second": SIGNED, "absent": SIGNED, "plain": PLAIN, "plain-absent": PLAIN, "open": OPEN,
+            "torn": TORN, "torn-other": TORN}
+
+    def __init__(self, lab):
+        super().__init__(lab, "kids")
 
     def configure(self):
         super().configure()
-        for z in (SIGNED, BOOT):
+        for z in self.signed:
             self.make_keys(z)
-        # SIG(0) keys: two of SIGNED and one of PLAIN are at their apex, one of each is not
-        keys = {name: self.make_sig0(zone) for name, zone in
-                (("first", SIGNED), ("second", SIGNED), ("absent", SIGNED), ("plain", PLAIN), ("plain-absent", PLAIN))}
-        write(f"{self.dir}/keys.json", json.dumps(keys))
-        for z, at_apex in ((SIGNED, ("first", "second")), (PLAIN, ("plain",)), (BOOT, ())):
-            write(f"{self.dir}/{z}zone", "\n".join(
-                [f"$ORIGIN {z}", f"$TTL {TTL}", f"@ SOA {KIDS_NS} hostmaster.example. 1 3600 600 864000 {TTL}", f"@ NS {KIDS_NS}",
-                 "www A 192.0.2.7"] + [f"@ KEY {self.sig0_record(k)}" for k in at_apex]) + "\n")
+        write(f"{self.dir}/keys.json", json.dumps({name: self.make_sig0(zone) for name, zone in self.sig0.items()}))
+        for z in self.served:
+            self.write_child(z, [KIDS_NS, KIDS_NS_2] if z in (OPEN, TORN) else [KIDS_NS],
+                             [self.sig0_record(k) for k, of in self.sig0.items() if of == z and not k.endswith(("absent", "other"))])
 
     def make_sig0(self, zone):
         out = net.run(self.lab.program("msctl"), "--json", "key", "generate", "--dir", self.dir, zone)
@@ -235,6 +246,24 @@ class Kids(Knot):
         lines += [f"{at} CDNSKEY {line.split(' DNSKEY ', 1)[1]}" for line in self.keymgr(BOOT, "dnskey").splitlines()
                   if " DNSKEY 257 " in line]
         return lines
+
+
+class Kids2(KidsServer):
+    """The second server of the unsigned children. PLAIN may move here."""
+    served = (PLAIN, OPEN, TORN)
+
+    def __init__(self, lab):
+        super().__init__(lab, "kids-2")
+
+    def configure(self):
+        super().configure()
+        first = self.lab.host["kids"]
+        self.write_child(PLAIN, [KIDS_NS], [first.sig0_record("plain")])
+        self.write_child(OPEN, [KIDS_NS, KIDS_NS_2], [first.sig0_record("open")])
+        self.show_torn("torn-other")
+
+    def show_torn(self, key):
+        self.write_child(TORN, [KIDS_NS, KIDS_NS_2], [self.lab.host["kids"].sig0_record(key)])
 
 
 class Nsd(Host):
@@ -556,7 +585,17 @@ policies = ( {{
     name = "lab"; sources = [ "update", "cds", "dsboot", "csync" ]; bootstrap = [ "at-apex", "at-ns", "manual" ];
     ns-min = 1; private-addresses = true; cooldown = 0; changes-per-day = 0; confirm = 5; bootstrap-retry = 2;
     ds-ttl = {TTL}; ds-ttl-changed = 0;
+}}, {{
+    name = "unsigned"; sources = [ "update" ]; bootstrap = [ "unsigned", "manual" ];
+    unsigned-vantages = 2; unsigned-rounds = 3; unsigned-span = 4; bootstrap-retry = 1;  # in real life: a day
+    ns-min = 1; private-addresses = true; cooldown = 0; changes-per-day = 0;
+}}, {{
+    name = "asks"; sources = [ "update" ]; bootstrap = [ "unsigned", "manual" ]; mode = "propose";
+    unsigned-vantages = 2; unsigned-rounds = 2; unsigned-span = 2; bootstrap-retry = 1;
+    ns-min = 1; private-addresses = true; cooldown = 0; changes-per-day = 0;
 }} );
+children = ( {{ zone = "{OPEN}"; policy = "unsigned"; }}, {{ zone = "{TORN}"; policy = "asks"; }} );
+vantages = ( {{ address = "{HOSTS['resolver']}"; }} );
 parents = ( {{
     zone = "{PARENT}"; policy = "lab";
     primary : {{ {primary} interval = 30; }};
@@ -638,10 +677,12 @@ def tree(lab):
         for p in ("a", "b"):
             lines += [f"{ns_name(p)} A {HOSTS[p + '-ns']}", f"{identity(p)} NS {ns_name(p)}"]
             lines += ds(f"{p}-sign", identity(p))
-        return lines + [f"{KIDS_NS} A {HOSTS['kids']}"] + lab.host["kids"].signals()
+        lines += [f"{KIDS_NS} A {HOSTS['kids']}", f"{KIDS_NS_2} A {HOSTS['kids-2']}"]
+        return lines + lab.host["kids"].signals()
 
     def parent():
         lines = [f"{ZONE} NS {ns_name('a')}"] + ds("a-sign", ZONE)
-        return lines + [f"{z} NS {KIDS_NS}" for z in (SIGNED, PLAIN, BOOT)] + ds("kids", SIGNED)
+        lines += [f"{z} NS {KIDS_NS}" for z in (SIGNED, PLAIN, BOOT, OPEN, TORN)]
+        return lines + [f"{z} NS {KIDS_NS_2}" for z in (OPEN, TORN)] + ds("kids", SIGNED)
 
     return [TreeHost(lab, "root", ".", root), TreeHost(lab, "tld", TLD, tld), ParentPrimary(lab, parent)]

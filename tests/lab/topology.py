@@ -12,6 +12,7 @@ HOSTS = {
     "parent": "10.53.0.3",
     "registry": "10.53.0.4",       # parentd: receives what children ask for, and has the parent's primary changed
     "kids": "10.53.0.5",           # one server for more children of the parent
+    "kids-2": "10.53.0.6",         # a second one for some of them, with a file of its own
     "owner": "10.53.0.10",
     "resolver": "10.53.0.53",      # follows the delegation
     "resolver-b": "10.53.0.54",    # asks provider B's server only
@@ -27,8 +28,9 @@ HOSTS = {
 }
 PROVIDERS = ("a", "b")
 MSA_PORT = 5399
-KIDS_NS = "ns.kids.example."
+KIDS_NS, KIDS_NS_2 = "ns.kids.example.", "ns2.kids.example."
 SIGNED, PLAIN, BOOT = (f"{kind}.{PARENT}" for kind in ("signed", "plain", "boot"))  # at kids; boot: signed, no DS yet
+OPEN, TORN = (f"{kind}.{PARENT}" for kind in ("open", "torn"))  # unsigned, at both; torn: they show different keys
 TARGET = f"updates.{PARENT}"  # of the parent's DSYNC records
 TARGET_PORT = 5300
 

@@ -386,6 +386,7 @@ class Knot(Server):
     udp-workers: 1
     tcp-workers: 1
     background-workers: 1
+    tcp-io-timeout: 60000  # half a second by default: a reader in Python may be slower on a busy machine
 database:
     storage: {self.dir}
 log:

@@ -25,6 +25,8 @@ struct bench {
 	unsigned calls;
 	pid_t child;
 	int child_status;
+	struct msp_control_call *later[2]; /* deferred, not answered yet */
+	size_t later_count;
 };
 
 static enum msp_err cmd_echo(void *arg, const json_t *args, json_t **data, struct msp_why *why)
@@ -69,10 +71,23 @@ static enum msp_err cmd_close(void *arg, const json_t *args, json_t **data, stru
 	return MSP_OK;
 }
 
+static enum msp_err cmd_later(void *arg, const json_t *args, json_t **data, struct msp_why *why)
+{
+	struct bench *b = arg;
+	struct msp_control_call *again = NULL;
+
+	(void)data;
+	T_OK(msp_control_defer(b->control, &b->later[json_object_get(args, "second") != NULL]));
+	T_ERR(msp_control_defer(b->control, &again), MSP_ESTATE);
+	b->later_count++;
+	return msp_fail(why, MSP_EREFUSED, "this does not count any more");
+}
+
 static const struct msp_command commands[] = { { "echo args", cmd_echo, "ANY", "Gives back its arguments" },
 					       { "fail", cmd_fail, "", "Fails" },
 					       { "big", cmd_big, "LEN", "A long answer" },
 					       { "close", cmd_close, "", "Closes the socket" },
+					       { "later", cmd_later, "", "Answers when it is told to" },
 					       { NULL, NULL, NULL, NULL } };
 
 static int set_up(void **state)
@@ -111,12 +126,16 @@ static bool never(void *arg)
 }
 
 /* The client blocks, so it runs in a child; it leaves with 0 when all was as it should be. */
-static void with_client(struct bench *b, int (*client)(void))
+static void client_start(struct bench *b, int (*client)(void))
 {
 	b->child = fork();
 	assert_true(b->child >= 0);
 	if (b->child == 0)
 		_exit(client());
+}
+
+static void client_end(struct bench *b)
+{
 	/* The loop wakes for the socket only: poll for the child in between. */
 	for (int i = 0; i < WAIT_MS / 10; i++) {
 		if (child_is_done(b)) {
@@ -127,6 +146,12 @@ static void with_client(struct bench *b, int (*client)(void))
 		(void)msp_loop_run_until(b->loop, never, b, 10);
 	}
 	fail_msg("the client does not end");
+}
+
+static void with_client(struct bench *b, int (*client)(void))
+{
+	client_start(b, client);
+	client_end(b);
 }
 
 #define WANT(cond)                                                                                                     \
@@ -151,7 +176,7 @@ static int client_commands(void)
 	WANT(strcmp(json_string_value(data), "pong") == 0);
 	json_decref(data);
 	WANT(msp_control_call(path, "help", NULL, CALL_MS, &data, &why) == MSP_OK);
-	WANT(json_array_size(data) == 6);
+	WANT(json_array_size(data) == 7);
 	WANT(strcmp(msp_json_str(json_array_get(data, 0), "cmd"), "echo args") == 0);
 	json_decref(data);
 	json_decref(args);
@@ -308,6 +333,90 @@ static void a_command_may_close_the_socket_it_came_by(void **state)
 	assert_null(b->control);
 }
 
+static bool one_waits(void *arg)
+{
+	return ((struct bench *)arg)->later_count == 1;
+}
+
+static bool two_wait(void *arg)
+{
+	return ((struct bench *)arg)->later_count == 2;
+}
+
+static int client_later(void)
+{
+	static const char lines[] = "{\"cmd\":\"later\"}\n{\"cmd\":\"ping\"}\n";
+	static const char second[] = "{\"cmd\":\"later\",\"args\":{\"second\":true}}\n";
+	char out[4096];
+	int fd = raw_connect(), other = raw_connect();
+
+	WANT(fd >= 0 && other >= 0);
+	WANT(write(fd, lines, sizeof(lines) - 1) == (ssize_t)sizeof(lines) - 1);
+	WANT(write(other, second, sizeof(second) - 1) == (ssize_t)sizeof(second) - 1);
+	WANT(raw_read(other, out, sizeof(out), 1) == 1);
+	WANT(strcmp(out, "{\"ok\":false,\"error\":\"EREFUSED\",\"why\":\"no\"}\n") == 0);
+	WANT(raw_read(fd, out, sizeof(out), 2) == 2); /* in order */
+	WANT(strcmp(out, "{\"ok\":true,\"data\":\"at last\"}\n{\"ok\":true,\"data\":\"pong\"}\n") == 0);
+	return 0;
+}
+
+static void an_answer_may_come_later_while_others_are_served(void **state)
+{
+	struct bench *b = *state;
+	struct msp_control_call *none = NULL;
+	struct msp_why why = { "no" };
+
+	T_ERR(msp_control_defer(b->control, &none), MSP_ESTATE); /* not inside a command */
+	client_start(b, client_later);
+	assert_true(msp_loop_run_until(b->loop, two_wait, b, WAIT_MS));
+	msp_control_answer(&b->later[1], MSP_EREFUSED, NULL, &why);
+	msp_control_answer(&b->later[0], MSP_OK, json_string("at last"), &why);
+	assert_null(b->later[0]);
+	client_end(b);
+}
+
+static int client_gone(void)
+{
+	int fd = raw_connect();
+
+	WANT(fd >= 0 && write(fd, "{\"cmd\":\"later\"}\n", 16) == 16);
+	return 0;
+}
+
+static void an_answer_for_which_nobody_waits_is_dropped(void **state)
+{
+	struct bench *b = *state;
+	struct msp_why why = { "" };
+
+	client_start(b, client_gone);
+	assert_true(msp_loop_run_until(b->loop, one_waits, b, WAIT_MS));
+	client_end(b);
+	msp_control_answer(&b->later[0], MSP_OK, json_string("for nobody"), &why);
+	(void)msp_loop_run_until(b->loop, never, b, 20);
+}
+
+static int client_ended(void)
+{
+	char out[16];
+	int fd = raw_connect();
+
+	WANT(fd >= 0 && write(fd, "{\"cmd\":\"later\"}\n", 16) == 16);
+	WANT(raw_read(fd, out, sizeof(out), 1) == 0);
+	return 0;
+}
+
+static void an_answer_may_come_when_the_socket_is_closed(void **state)
+{
+	struct bench *b = *state;
+	struct msp_why why = { "" };
+
+	client_start(b, client_ended);
+	assert_true(msp_loop_run_until(b->loop, one_waits, b, WAIT_MS));
+	msp_control_close(&b->control);
+	client_end(b);
+	msp_control_answer(&b->later[0], MSP_OK, json_string("too late"), &why);
+}
+
 static void a_stale_socket_is_replaced_a_live_one_and_a_file_are_not(void **state)
 {
 	struct bench *b = *state;
@@ -381,6 +490,9 @@ int main(void)
 		TEST(the_17th_connection_is_turned_away),
 		TEST(a_command_may_close_the_socket_it_came_by),
 		TEST(a_stale_socket_is_replaced_a_live_one_and_a_file_are_not),
+		TEST(an_answer_may_come_later_while_others_are_served),
+		TEST(an_answer_for_which_nobody_waits_is_dropped),
+		TEST(an_answer_may_come_when_the_socket_is_closed),
 		TEST(the_client_gives_up_after_its_timeout),
 	};
 
