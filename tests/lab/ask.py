@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Questions asked by an independent implementation (dnspython), run on a lab host: `ask.py rrset|axfr|ad ...`, JSON out.
+"""Questions asked by an independent implementation (dnspython), run on a lab host: `ask.py VERB ...`, JSON out.
 
 Namespaces belong to a process, so whoever asks must run inside one: lab.Lab.ask() starts this file there.
 """
@@ -41,6 +41,11 @@ def ad(server, name, rdtype):
             "rdata": sorted(rr.to_text() for s in r.answer for rr in s)}
 
 
+def each(server, *names):
+    """A validating resolver's answers for addresses, one by one."""
+    return {name: attempt(ad, server, name, "A") for name in names}
+
+
 def fetch(server, zone):
     z = dns.zone.Zone(zone, relativize=False)
     dns.query.inbound_xfr(server, z, lifetime=20)
@@ -66,7 +71,7 @@ def validate(zone, copy, keys):
     return good, bad
 
 
-def cross(zone, servers):
+def cross(zone, *servers):
     """Every copy of the zone against every server's DNSKEY RRset."""
     copies = {s: fetch(s, zone) for s in servers}
     out = {}
@@ -79,7 +84,7 @@ def cross(zone, servers):
     return out
 
 
-def chain(zone, server, ds_texts):
+def chain(zone, server, *ds_texts):
     """Whether the DNSKEY RRset a server gives out is signed by a key that one of the DS names."""
     q = dns.message.make_query(zone, "DNSKEY", want_dnssec=True)
     r = dns.query.tcp(q, server, timeout=3)
@@ -99,24 +104,21 @@ def chain(zone, server, ds_texts):
     return {"ok": True, "why": ""}
 
 
-def main():
-    verb, args = sys.argv[1], sys.argv[2:]
+def attempt(question, *args):
+    """Whatever went wrong is the answer: the asker polls."""
     try:
-        if verb == "rrset":
-            result = rrset(*args)
-        elif verb == "referral":
-            result = referral(*args)
-        elif verb == "ad":
-            result = ad(*args)
-        elif verb == "cross":
-            result = cross(args[0], args[1:])
-        elif verb == "chain":
-            result = chain(args[0], args[1], args[2:])
-        else:
-            sys.exit(2)
-    except Exception as e:  # whatever went wrong is the answer: the asker polls
-        result = {"error": f"{type(e).__name__}: {e}"}
-    print(json.dumps(result))
+        return question(*args)
+    except Exception as e:
+        return {"error": f"{type(e).__name__}: {e}"}
+
+
+VERBS = {f.__name__: f for f in (rrset, referral, ad, each, cross, chain)}
+
+
+def main():
+    if sys.argv[1] not in VERBS:
+        sys.exit(2)
+    print(json.dumps(attempt(VERBS[sys.argv[1]], *sys.argv[2:])))
 
 
 if __name__ == "__main__":

@@ -198,11 +198,11 @@ class KidsServer(Knot):
         return [[f"domain: {z}", f"file: \"{self.dir}/{z}zone\"", *file,
                  *(["dnssec-signing: on", "dnssec-policy: tree"] if z in self.signed else [])] for z in self.served]
 
-    def write_child(self, zone, servers, keys):
-        """keys: KEY RDATA at the apex."""
+    def write_child(self, zone, servers, keys, more=()):
+        """keys: KEY RDATA at the apex; more: other lines of the file."""
         write(f"{self.dir}/{zone}zone", "\n".join(
             [f"$ORIGIN {zone}", f"$TTL {TTL}", f"@ SOA {KIDS_NS} hostmaster.example. 1 3600 600 864000 {TTL}", "www A 192.0.2.7"] +
-            [f"@ NS {ns}" for ns in servers] + [f"@ KEY {k}" for k in keys]) + "\n")
+            [f"@ NS {ns}" for ns in servers] + [f"@ KEY {k}" for k in keys] + list(more)) + "\n")
 
 
 class Kids(KidsServer):
@@ -222,8 +222,27 @@ class Kids(KidsServer):
             self.make_keys(z)
         write(f"{self.dir}/keys.json", json.dumps({name: self.make_sig0(zone) for name, zone in self.sig0.items()}))
         for z in self.served:
-            self.write_child(z, [KIDS_NS, KIDS_NS_2] if z in (OPEN, TORN) else [KIDS_NS],
-                             [self.sig0_record(k) for k, of in self.sig0.items() if of == z and not k.endswith(("absent", "other"))])
+            self.write_child(z, [KIDS_NS, KIDS_NS_2] if z in (OPEN, TORN) else [KIDS_NS], self.keys_of(z))
+
+    def keys_of(self, zone):
+        """KEY RDATA at the apex."""
+        return [self.sig0_record(k) for k, of in self.sig0.items() if of == zone and not k.endswith(("absent", "other"))]
+
+    def add_server(self, zone):
+        """One more name server, below the child itself, and CSYNC that asks the parent to follow: NS "ns.<zone>" and its glue."""
+        self.write_child(zone, [KIDS_NS, f"ns.{zone}"], self.keys_of(zone), [f"ns A {self.addr}", "@ CSYNC 0 1 NS A"])
+        self.knotc("zone-reload", zone)
+
+    def add_ksk(self, zone):
+        """A KSK that signs beside the others, and which CDS names instead of them. Its ID."""
+        key = self.keymgr(zone, "generate", f"algorithm={self.sign_alg}", "ksk=yes", "publish=+0", "ready=+0", "active=+10y")
+        self.knotc("zone-sign", zone)
+        return key.split()[-1]
+
+    def drop_ksk(self, zone, tag, successor):
+        self.keymgr(zone, "set", successor, "active=+0")
+        self.keymgr(zone, "delete", tag)
+        self.knotc("zone-sign", zone)
 
     def make_sig0(self, zone):
         out = net.run(self.lab.program("msctl"), "--json", "key", "generate", "--dir", self.dir, zone)

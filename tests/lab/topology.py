@@ -27,6 +27,7 @@ HOSTS = {
     "b-ns": "10.53.2.13",
 }
 PROVIDERS = ("a", "b")
+RESOLVERS = ("resolver", "resolver-b", "resolver-ab")
 MSA_PORT = 5399
 KIDS_NS, KIDS_NS_2 = "ns.kids.example.", "ns2.kids.example."
 SIGNED, PLAIN, BOOT = (f"{kind}.{PARENT}" for kind in ("signed", "plain", "boot"))  # at kids; boot: signed, no DS yet
