@@ -25,6 +25,13 @@ static void look(void *arg)
 	a->err = prt_books_due(a->f->app->books, a->now, PRT_AGENDA_MAX, take, a, &a->place);
 }
 
+/* One that is being seen to stays due until it has been: it comes again. So does one of a parent that is not configured
+ * here (any more), and nothing is done for it. */
+static bool is_ours(const struct prt_follow *f, const struct msp_name *child)
+{
+	return !prt_task_exists(f, child) && prt_settings_parent_of(f->app->settings, child) != NULL;
+}
+
 static void looked(void *arg)
 {
 	struct prt_agenda *a = arg;
@@ -32,9 +39,8 @@ static void looked(void *arg)
 	bool is_more = a->place.at.s != 0 && a->place.at.s <= a->now.s;
 	enum msp_err err = a->err;
 
-	/* One that is being seen to stays due until it has been: it comes again. */
 	for (size_t i = 0; err == MSP_OK && i < a->count; i++)
-		if (!prt_task_exists(f, &a->name[i]))
+		if (is_ours(f, &a->name[i]))
 			err = prt_task_want(f, &a->name[i], PRT_DO_TICK, 0, NULL);
 	if (err != MSP_OK) /* no room, mostly: these once more */
 		a->place = a->from;

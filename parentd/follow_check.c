@@ -11,7 +11,7 @@ static enum msp_err tick(struct prt_errand *r, struct prt_child *c, struct msp_w
 	const struct prt_conf_parent *parent = prt_settings_parent(r->settings, &c->parent);
 	struct msp_wall due = prt_child_due(c);
 
-	if (due.s == 0 || due.s > now.s)
+	if (parent == NULL || due.s == 0 || due.s > now.s) /* no parent: as in follow_work.c */
 		return MSP_OK;
 	return prt_desk_tick(prt_settings_rules(r->settings, parent, &c->name), c, now, out);
 }

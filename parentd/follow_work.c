@@ -235,18 +235,22 @@ static enum msp_err peek(struct prt_errand *r)
 	return err;
 }
 
-static void find_rules(struct prt_errand *r)
+/* A parent that is not configured here (any more) leaves its children in the books: nothing is done for them. */
+static enum msp_err find_rules(struct prt_errand *r)
 {
 	const struct prt_conf_parent *parent = prt_settings_parent(r->settings, &r->child.parent);
 
+	if (parent == NULL)
+		return MSP_ENOTFOUND;
 	r->rules = prt_settings_rules(r->settings, parent, &r->child.name);
+	return MSP_OK;
 }
 
 static void load(struct prt_errand *r)
 {
 	r->err = peek(r);
 	if (r->err == MSP_OK)
-		find_rules(r);
+		r->err = find_rules(r);
 }
 
 void prt_errand_load(struct prt_errand *r, prt_then_fn *then)

@@ -157,19 +157,24 @@ static enum msp_err add_child(const struct prt_records_in *in, struct prt_record
 	return add_dsync(in, r, owner, &none);
 }
 
-/* A child may be called like the target. */
+/* A child may be called like the target, or like a name between it and _dsync: that exists then without records. */
 static enum msp_err add_at_target(const struct prt_records_in *in, struct prt_records *r, const struct msp_name *apex)
 {
 	struct announcement a = common(in);
+	struct msp_name at = *in->target;
 	enum msp_err err = MSP_OK;
 
-	if (!in->wildcard || msp_name_equal(in->target, apex) || !msp_name_is_under(in->target, apex))
+	if (!in->wildcard || !msp_name_is_under(&at, apex))
 		return MSP_OK;
-	if (set_of(r, in->target, MSP_TYPE_DSYNC) == NULL)
-		err = add_dsyncs(in, r, in->target, &a);
-	if (err == MSP_OK)
-		err = add_common(in, r, "*", in->target);
-	return err == MSP_OK ? uncover(in, r, in->target, apex) : err;
+	while (err == MSP_OK && !msp_name_equal(&at, apex)) {
+		if (set_of(r, &at, MSP_TYPE_DSYNC) == NULL)
+			err = add_dsyncs(in, r, &at, &a);
+		if (err == MSP_OK)
+			err = add_common(in, r, "*", &at);
+		if (err == MSP_OK)
+			err = msp_name_parent(&at, 1, &at);
+	}
+	return err;
 }
 
 static enum msp_err add_all_dsyncs(const struct prt_records_in *in, struct prt_records *r)

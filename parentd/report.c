@@ -160,20 +160,33 @@ static void ignore(void *arg, const struct msp_open_answer *answer)
 	(void)answer;
 }
 
+/* An agent whose name leaves no room for a report is none: anybody can name one in a NOTIFY, and there may be others.
+ */
+static bool has_room(const struct msp_name *child, const struct msp_name *agent)
+{
+	struct msp_name longest;
+
+	return prt_report_name(child, UINT16_MAX, UINT16_MAX, agent, &longest) == MSP_OK;
+}
+
 const struct msp_name *prt_report_offer(const struct prt_evidence *e, const struct prt_delegation *d)
 {
 	for (size_t i = 0; i < e->count; i++)
-		if (msp_name_is_set(&e->server[i].agent) && prt_report_is_allowed(d, &e->server[i].agent))
+		if (msp_name_is_set(&e->server[i].agent) && prt_report_is_allowed(d, &e->server[i].agent) &&
+		    has_room(&d->child, &e->server[i].agent))
 			return &e->server[i].agent;
 	return NULL;
 }
 
+/* None longer than it is remembered: the clock was put back. */
 static const struct channel *told(const struct prt_reporter *r, const struct prt_delegation *d, struct msp_wall now)
 {
 	struct msp_name_key key = msp_name_key(&d->child);
 	const struct channel *c = msp_map_get(&r->channels, msp_name_key_span(&key));
 
-	return c != NULL && now.s < c->until.s && prt_report_is_allowed(d, &c->agent) ? c : NULL;
+	if (c == NULL || now.s >= c->until.s || c->until.s - now.s > CHANNEL_S)
+		return NULL;
+	return prt_report_is_allowed(d, &c->agent) && has_room(&d->child, &c->agent) ? c : NULL;
 }
 
 bool prt_report_is_told(const struct prt_reporter *r, const struct prt_delegation *d, struct msp_wall now)

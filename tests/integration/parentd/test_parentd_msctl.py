@@ -266,3 +266,25 @@ def test_the_example_is_good(base):
     r = subprocess.run([h.PARENTD, "-n", "-c", os.path.join(h.ROOT, "packaging/examples/parentd.conf")], text=True,
                        capture_output=True)
     assert r.returncode == 0, r.stderr
+
+
+def test_children_of_a_parent_that_is_not_configured_any_more_are_left_as_they_are(servers, base):
+    p = servers(h.Parentd(base, parents=("example.", "other."), policy=dict(bootstrap=["at-ns"], bootstrap_retry=1))).start()
+    for zone in p.parents:
+        p.add_child("child." + zone)
+        assert p.upload(h.ChildKey("child." + zone), zone=zone).rcode == "NOERROR"
+
+    def other():
+        return p.show("child.other.")["keys"][0]
+
+    before = other()
+    p.stop()
+    p.parents = ("other.",)
+    p.configure()
+    p.start()
+    # both are due, and the one that cannot be seen to comes first
+    h.wait_for(lambda: other() != before, message="the other one is looked at")
+    assert "below no parent" in msctl(p, "parent", "show", "child.example.", code=1)
+    p.parents = ("example.", "other.")
+    p.reload()
+    assert [k["state"] for k in p.show("child.example.")["keys"]] == ["KNOWN"]

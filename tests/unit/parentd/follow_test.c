@@ -26,6 +26,7 @@ static struct prt_app app;
 static struct prt_conf conf;
 static struct prt_rules rules;
 static struct prt_conf_parent parent;
+static bool parent_is_dropped; /* not configured any more */
 static struct msp_wall now;
 static size_t pokes;
 static int settings_refs;
@@ -75,15 +76,20 @@ const struct prt_conf_parent *prt_settings_parent(const struct prt_settings *s, 
 {
 	(void)s;
 	(void)zone;
-	return &parent;
+	return parent_is_dropped ? NULL : &parent;
+}
+
+const struct prt_conf_parent *prt_settings_parent_of(const struct prt_settings *s, const struct msp_name *child)
+{
+	return prt_settings_parent(s, child);
 }
 
 const struct prt_rules *prt_settings_rules(const struct prt_settings *s, const struct prt_conf_parent *p,
 					   const struct msp_name *child)
 {
 	(void)s;
-	(void)p;
 	(void)child;
+	assert_ptr_equal(p, &parent);
 	return &rules;
 }
 
@@ -835,6 +841,7 @@ static void open_rig(void)
 	msp_map_init(&books.index, CHILDS);
 	now.s = NOW;
 	pokes = 0;
+	parent_is_dropped = false;
 	k_open(&k);
 	T_OK(msp_timer_new(k.loop, books_serve, NULL, &books.timer));
 	T_OK(msp_timer_new(k.loop, prober_serve, NULL, &prober.timer));
@@ -1884,6 +1891,37 @@ static void the_sweep_leaves_alone_what_cannot_lead_to_anything(void **state)
 	close_rig();
 }
 
+/* The books keep what they have of a parent that is not configured any more, or only elsewhere. */
+static void children_of_a_parent_that_is_not_configured_are_left_as_they_are(void **state)
+{
+	struct msp_name child = t_name(C);
+	struct prt_child c;
+
+	(void)state;
+	open_rig();
+	put_child(C, SIGNED);
+	put_pending(SIGNED);
+	put_key(PRT_METHOD_APEX);
+	parent_is_dropped = true;
+	now.s += 3600; /* all of it is due */
+	prt_agenda_look(app.follow);
+	settle();
+	scan(C);
+	settle();
+	assert_true(notify());
+	settle();
+	prt_follow_needs(&app, &child, PRT_NEED_LOOK | PRT_NEED_CHECK);
+	settle();
+	conf.limits.sweep_s = 86400;
+	sweep(now.s);
+	assert_int_equal(desk.ticked + desk.scanned + desk.failed + desk.checked + desk.looked, 0);
+	assert_int_equal(prober.started + dns.asked, 0);
+	c = get_child(C);
+	assert_int_equal(c.pending.wait, PRT_WAIT_CHECKS);
+	prt_child_fini(&c);
+	close_rig();
+}
+
 /* --- reports --------------------------------------------------------------------------------------------------------
  */
 
@@ -2022,6 +2060,48 @@ static void what_a_notify_says_about_reports_goes_before_what_the_servers_say(vo
 	close_rig();
 }
 
+static void what_a_notify_says_about_reports_does_not_outlive_a_clock_that_is_put_back(void **state)
+{
+	struct msp_name child = t_name(C), agent = t_name("a.ns.other.test.");
+
+	(void)state;
+	open_rig();
+	put_child(C, SIGNED);
+	prober.shows = 1u << PRT_Q_CDS;
+	prober.agent[0] = "b.ns.other.test.";
+	desk.need = PRT_NEED_REPORT;
+	desk.refuses = PRT_SRC_CDS;
+	now.s += 10 * 365 * 86400;
+	assert_true(prt_follow_notify(&app, &child, MSP_TYPE_CDS, &agent));
+	expect_report(1, "_er.59." C "49177._er.a.ns.other.test.");
+	settle();
+	now.s -= 10 * 365 * 86400;
+	scan_again();
+	expect_report(2, "_er.59." C "49177._er.b.ns.other.test.");
+	settle();
+	close_rig();
+}
+
+#define LONG_AGENT "a23456789012345678901." LABEL "." LABEL "." LABEL ".ns.other.test."
+static void an_agent_whose_name_is_too_long_keeps_no_report_from_another_one(void **state)
+{
+	struct msp_name child = t_name(C), agent = t_name(LONG_AGENT);
+
+	(void)state;
+	open_rig();
+	put_child(C, SIGNED);
+	prober.shows = 1u << PRT_Q_CDS;
+	prober.agent[0] = LONG_AGENT;
+	prober.agent[1] = "b.ns.other.test.";
+	desk.need = PRT_NEED_REPORT;
+	desk.refuses = PRT_SRC_CDS;
+	assert_true(prt_follow_notify(&app, &child, MSP_TYPE_CDS, &agent));
+	settle();
+	expect_report(1, "_er.59." C "49177._er.b.ns.other.test.");
+	settle();
+	close_rig();
+}
+
 static void a_key_that_fails_for_good_is_reported_where_the_servers_say(void **state)
 {
 	(void)state;
@@ -2104,11 +2184,14 @@ int main(int argc, char **argv)
 		cmocka_unit_test(a_sweep_after_a_long_rest_begins_no_faster),
 		cmocka_unit_test(after_the_clock_was_put_back_the_sweep_still_comes_by),
 		cmocka_unit_test(the_sweep_leaves_alone_what_cannot_lead_to_anything),
+		cmocka_unit_test(children_of_a_parent_that_is_not_configured_are_left_as_they_are),
 		cmocka_unit_test(a_report_is_named_after_what_went_wrong),
 		cmocka_unit_test(an_agent_must_be_at_or_below_a_name_server),
 		cmocka_unit_test(a_failed_scan_is_reported_once_an_hour),
 		cmocka_unit_test(a_failed_scan_is_reported_where_the_servers_say),
 		cmocka_unit_test(what_a_notify_says_about_reports_goes_before_what_the_servers_say),
+		cmocka_unit_test(what_a_notify_says_about_reports_does_not_outlive_a_clock_that_is_put_back),
+		cmocka_unit_test(an_agent_whose_name_is_too_long_keeps_no_report_from_another_one),
 		cmocka_unit_test(a_key_that_fails_for_good_is_reported_where_the_servers_say),
 		cmocka_unit_test(a_key_that_fails_is_reported_to_nobody_when_nobody_wants_it),
 	};

@@ -129,13 +129,33 @@ static void a_target_below_dsync_hides_nothing_from_its_namesake(void **state)
 #define CDS2(owner) owner " 300 IN DSYNC CDS NOTIFY 5300 t.x._dsync.p.\n"
 	fill(&w, "p.", "t.x._dsync.p.");
 	w.in.plain = false;
-	expect(&w, CDS2("*._dsync.p.") CDS2("*.x._dsync.p.") CDS2("t.x._dsync.p.") CDS2("*.t.x._dsync.p."));
+	expect(&w, CDS2("*._dsync.p.") CDS2("x._dsync.p.") CDS2("*.x._dsync.p.") CDS2("t.x._dsync.p.")
+			   CDS2("*.t.x._dsync.p."));
 	c = add_child(&w, "t.x.p."); /* which has records of its own */
 	c->port = 7;
-	expect(&w,
-	       CDS2("*._dsync.p.") CDS2("*.x._dsync.p.") "t.x._dsync.p. 300 IN DSYNC CDS NOTIFY 7 t.x._dsync.p.\n" CDS2(
-		       "*.t.x._dsync.p."));
+	expect(&w, CDS2("*._dsync.p.") CDS2("x._dsync.p.")
+			   CDS2("*.x._dsync.p.") "t.x._dsync.p. 300 IN DSYNC CDS NOTIFY 7 t.x._dsync.p.\n" CDS2(
+				   "*.t.x._dsync.p."));
 #undef CDS2
+}
+
+static void a_target_far_below_dsync_hides_nothing_from_children_called_like_names_above_it(void **state)
+{
+	struct world w;
+
+	(void)state;
+#define CDS3(owner) owner " 300 IN DSYNC CDS NOTIFY 5300 t.y.x._dsync.p.\n"
+	fill(&w, "p.", "t.y.x._dsync.p.");
+	w.in.plain = false;
+	expect(&w, CDS3("*._dsync.p.") CDS3("x._dsync.p.") CDS3("*.x._dsync.p.") CDS3("y.x._dsync.p.")
+			   CDS3("*.y.x._dsync.p.") CDS3("t.y.x._dsync.p.") CDS3("*.t.y.x._dsync.p."));
+	add_child(&w, "x.p.")->cds = false; /* its own goes before */
+	expect(&w, CDS3("*._dsync.p.") "x._dsync.p. 300 IN DSYNC ANY 0 0 .\n" CDS3("*.x._dsync.p.") CDS3(
+			   "y.x._dsync.p.") CDS3("*.y.x._dsync.p.") CDS3("t.y.x._dsync.p.") CDS3("*.t.y.x._dsync.p."));
+	w.in.child_count = 0;
+	w.in.wildcard = false; /* nothing is hidden */
+	expect(&w, "");
+#undef CDS3
 }
 
 static void what_cannot_be_named_is_an_error(void **state)
@@ -234,6 +254,7 @@ int main(void)
 		cmocka_unit_test(a_child_has_its_own_and_nothing_is_a_record),
 		cmocka_unit_test(names_between_do_not_hide_the_wildcard),
 		cmocka_unit_test(a_target_below_dsync_hides_nothing_from_its_namesake),
+		cmocka_unit_test(a_target_far_below_dsync_hides_nothing_from_children_called_like_names_above_it),
 		cmocka_unit_test(what_cannot_be_named_is_an_error),
 		cmocka_unit_test(names_are_found_as_they_exist),
 		cmocka_unit_test(what_was_written_is_read_and_taken_away_again),
