@@ -117,6 +117,18 @@ enum msp_err msp_tsig_key_new(const struct msp_name *name, enum msp_tsig_alg alg
 	return MSP_OK;
 }
 
+enum msp_err msp_tsig_key_dup(const struct msp_tsig_key *key, struct msp_tsig_key **out)
+{
+	*out = msp_memdup(key, sizeof(*key));
+	if (*out == NULL)
+		return MSP_ENOMEM;
+	(*out)->keyed = EVP_MAC_CTX_dup(key->keyed);
+	if ((*out)->keyed != NULL)
+		return MSP_OK;
+	msp_tsig_key_free(out);
+	return MSP_ECRYPTO;
+}
+
 void msp_tsig_key_free(struct msp_tsig_key **key)
 {
 	if (*key == NULL)

@@ -167,6 +167,11 @@ void msp_usock_defer(struct msp_usock_conn *c, struct msp_usock_conn **ref)
 	(void)uv_read_stop((uv_stream_t *)&c->pipe);
 }
 
+void msp_usock_end(struct msp_usock_conn *c)
+{
+	conn_close(c);
+}
+
 static void last_words(struct msp_usock_conn *c, const char *text)
 {
 	c->close_when_written = true;

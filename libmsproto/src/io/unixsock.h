@@ -42,6 +42,8 @@ MSP_CHECKED enum msp_err msp_usock_reply(struct msp_usock_conn *conn, struct msp
  * when the connection ends before (idle_ms goes on). No further line is read meanwhile.
  */
 void msp_usock_defer(struct msp_usock_conn *conn, struct msp_usock_conn **ref);
+/** Instead of an answer: the connection ends. */
+void msp_usock_end(struct msp_usock_conn *conn);
 
 /**
  * Blocking client: send `line` (newline included), read one line back into `out` (newline removed).

@@ -12,12 +12,13 @@
 #define REPLY_MAX   2048 /* a question, an SOA, a TSIG */
 
 struct send {
-	struct msp_msg request;  /* borrows request_octets */
-	uint8_t *request_octets; /* owned */
-	struct msp_rrset *soa;   /* owned */
-	struct msp_rrset **set;  /* owned, each too */
-	size_t count, at, rr_at; /* sets, and the next record */
-	struct msp_tsig_ctx tsig;
+	struct msp_msg request;   /* borrows request_octets */
+	uint8_t *request_octets;  /* owned */
+	struct msp_rrset *soa;    /* owned */
+	struct msp_rrset **set;   /* owned, each too */
+	size_t count, at, rr_at;  /* sets, and the next record */
+	struct msp_tsig_key *key; /* owned; NULL: not signed */
+	struct msp_tsig_ctx tsig; /* by that key */
 	bool is_signed, soa_sent;
 };
 
@@ -29,6 +30,7 @@ static void send_free(struct send *s)
 	msp_rrset_free(&s->soa);
 	msp_free(s->request_octets);
 	msp_tsig_ctx_fini(&s->tsig);
+	msp_tsig_key_free(&s->key);
 	msp_free(s);
 }
 
@@ -164,20 +166,29 @@ static enum msp_err copy_sets(struct send *s, const struct msp_rrset *soa, const
 	return MSP_OK;
 }
 
+/* The state is moved; the key is copied, for its owner's configuration may go before a slow client has read it all. */
+static enum msp_err take_tsig(struct send *s, struct msp_tsig_ctx *tsig)
+{
+	enum msp_err err = msp_tsig_key_dup(tsig->key, &s->key);
+
+	s->tsig = *tsig;
+	s->tsig.key = s->key;
+	s->is_signed = true;
+	memset(tsig, 0, sizeof(*tsig));
+	return err;
+}
+
 void msp_xfr_send(struct msp_req **req, const struct msp_rrset *soa, const struct msp_rrset *const *sets, size_t count,
 		  struct msp_tsig_ctx *tsig)
 {
 	struct send *s = msp_alloc(1, sizeof(*s));
-	enum msp_err err = MSP_ENOMEM;
+	enum msp_err err = s != NULL ? MSP_OK : MSP_ENOMEM;
 
-	if (s != NULL && tsig != NULL) {
-		s->tsig = *tsig;
-		s->is_signed = true;
-		memset(tsig, 0, sizeof(*tsig));
-	} else if (tsig != NULL) {
+	if (s != NULL && tsig != NULL)
+		err = take_tsig(s, tsig);
+	else if (tsig != NULL)
 		msp_tsig_ctx_fini(tsig);
-	}
-	if (s != NULL)
+	if (err == MSP_OK)
 		err = copy_request(s, msp_req_message(*req));
 	if (err == MSP_OK)
 		err = soa->type == MSP_TYPE_SOA && soa->count == 1 ? copy_sets(s, soa, sets, count) : MSP_EVALUE;

@@ -214,6 +214,8 @@ void msp_control_answer(struct msp_control_call **call, enum msp_err err, json_t
 		answer((*call)->conn, (*call)->log, err, data, why);
 	else
 		json_decref(data);
+	if ((*call)->conn != NULL) /* not even an error could be written: nothing else would end the wait */
+		msp_usock_end((*call)->conn);
 	msp_free(*call);
 	*call = NULL;
 }

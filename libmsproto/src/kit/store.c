@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sqlite3.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -32,8 +33,8 @@ struct msp_store {
 	sqlite3 *db;                    /* owned */
 	sqlite3_stmt *statement[ST__N]; /* owned; from ST_EACH on: prepared for each walk, walks nest */
 	bool in_transaction;
-	bool broken;    /* SQLite rolled the open transaction back by itself: commit must not claim success */
-	size_t fail_in; /* tests: 0 = off */
+	bool broken;           /* SQLite rolled the open transaction back by itself: commit must not claim success */
+	atomic_size_t fail_in; /* tests: 0 = off; set while another thread is at work */
 };
 
 static enum msp_err translate(int rc)
@@ -65,12 +66,12 @@ static enum msp_err store_fail(struct msp_store *s, int rc, const char *path, st
 
 static bool injected(struct msp_store *s)
 {
-	return s->fail_in > 0 && --s->fail_in == 0;
+	return atomic_load(&s->fail_in) > 0 && atomic_fetch_sub(&s->fail_in, 1) == 1;
 }
 
 void msp_store_fail_at(struct msp_store *s, size_t nth)
 {
-	s->fail_in = nth;
+	atomic_store(&s->fail_in, nth);
 }
 
 /* ---- opening ---- */

@@ -33,7 +33,7 @@ struct rig {
 	struct msp_server *server;
 	struct msp_tsig_key *key, *server_key; /* NULL = unsigned */
 	enum manner manner;
-	bool signs_anyway;
+	bool signs_anyway, forgets_key; /* forgets: as soon as it has handed over what is to be sent */
 	const struct message *script;
 	size_t script_len, script_at;
 	struct msp_tsig_ctx tsig;
@@ -155,6 +155,8 @@ static void handler(void *arg, struct msp_req *req)
 		msp_xfr_send(&req, r->soa, (const struct msp_rrset *const *)r->set, r->set_count,
 			     r->tsig.key != NULL ? &r->tsig : NULL);
 		assert_null(req);
+		if (r->forgets_key)
+			msp_tsig_key_free(&r->server_key);
 		break;
 	case STREAMS:
 	case TRICKLES:
@@ -391,6 +393,20 @@ static void zone_arrives_as_it_was_sent_signed_and_unsigned(void **state)
 		assert_true(r->result.messages < 30); /* filled, not one record each */
 		rig_close(r);
 	}
+}
+
+/* A new configuration may come while a slow client still reads. */
+static void transfer_that_has_begun_does_not_need_its_key_any_more(void **state)
+{
+	struct rig *r = rig_open(SENDS, true);
+
+	(void)state;
+	r->forgets_key = true;
+	big_zone(r, 2000);
+	transfer(r, MSP_XFR_AXFR, 0);
+	expect_zone(r);
+	assert_null(r->server_key);
+	rig_close(r);
 }
 
 static void zone_of_an_soa_alone_arrives(void **state)
@@ -950,6 +966,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(zone_arrives_as_it_was_sent_signed_and_unsigned),
+		cmocka_unit_test(transfer_that_has_begun_does_not_need_its_key_any_more),
 		cmocka_unit_test(zone_of_an_soa_alone_arrives),
 		cmocka_unit_test(record_of_nearly_64_kib_gets_a_message_of_its_own),
 		cmocka_unit_test(record_too_large_for_any_message_ends_the_transfer),

@@ -405,6 +405,34 @@ static int client_ended(void)
 	return 0;
 }
 
+static int client_hears(void)
+{
+	char out[4096];
+	int fd = raw_connect();
+
+	WANT(fd >= 0 && write(fd, "{\"cmd\":\"later\"}\n", 16) == 16);
+	(void)raw_read(fd, out, sizeof(out), 1); /* or the end of the connection */
+	return 0;
+}
+
+static void who_waits_for_an_answer_that_there_is_no_memory_for_waits_no_longer(void **state)
+{
+	struct bench *b = *state;
+	struct msp_why why = { "no" };
+	bool has_failed = true;
+
+	for (size_t nth = 1; has_failed; nth++) {
+		b->later_count = 0;
+		client_start(b, client_hears);
+		assert_true(msp_loop_run_until(b->loop, one_waits, b, WAIT_MS));
+		msp_mem_fail_at(nth);
+		msp_control_answer(&b->later[0], MSP_EREFUSED, NULL, &why);
+		has_failed = msp_mem_failed();
+		msp_mem_fail_at(0);
+		client_end(b);
+	}
+}
+
 static void an_answer_may_come_when_the_socket_is_closed(void **state)
 {
 	struct bench *b = *state;
@@ -493,6 +521,7 @@ int main(void)
 		TEST(an_answer_may_come_later_while_others_are_served),
 		TEST(an_answer_for_which_nobody_waits_is_dropped),
 		TEST(an_answer_may_come_when_the_socket_is_closed),
+		TEST(who_waits_for_an_answer_that_there_is_no_memory_for_waits_no_longer),
 		TEST(the_client_gives_up_after_its_timeout),
 	};
 

@@ -22,6 +22,8 @@ enum msp_tsig_error {
 struct msp_tsig_key; /* opaque: name, algorithm, secret (wiped on free) */
 MSP_CHECKED enum msp_err msp_tsig_key_new(const struct msp_name *name, enum msp_tsig_alg alg, struct msp_span secret,
 					  struct msp_tsig_key **out);
+/** For what goes on when the configuration that the key is from has gone. @return MSP_OK, MSP_ENOMEM, MSP_ECRYPTO */
+MSP_CHECKED enum msp_err msp_tsig_key_dup(const struct msp_tsig_key *key, struct msp_tsig_key **out);
 void msp_tsig_key_free(struct msp_tsig_key **key);
 const struct msp_name *msp_tsig_key_name(const struct msp_tsig_key *key);
 /** "hmac-sha256" ..., with or without final dot, any case. */

@@ -61,7 +61,7 @@ void msp_xfr_cancel(struct msp_xfr **x);
 
 /**
  * Send a small zone as an AXFR answer: SOA, the sets, SOA. tsig (may be NULL): ready for the answer; moved from the
- * caller. `soa` and `sets` are copied before the call returns. The request ends.
+ * caller. Its key, `soa` and `sets` are copied before the call returns. The request ends.
  */
 void msp_xfr_send(struct msp_req **req, const struct msp_rrset *soa, const struct msp_rrset *const *sets, size_t count,
 		  struct msp_tsig_ctx *tsig);
