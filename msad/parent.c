@@ -215,7 +215,7 @@ void msa_parent_stop(struct msa_core *c, struct msa_parent *p, const char *why)
 void msa_parent_by_hand(struct msa_core *c, struct msa_parent *p, const char *why)
 {
 	if (is_settled(p)) {
-		msa_parent_done(c, p); /* no key is of use there */
+		msa_parent_key_done(c, p, NULL); /* no key is of use there */
 		return;
 	}
 	set_why(p, why);

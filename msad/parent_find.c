@@ -419,11 +419,16 @@ static enum msp_err take_receiver(struct msa_core *c, struct msa_parent *p, cons
 	return err == MSP_ELIMIT ? MSP_OK : err;
 }
 
-/** One of the ways that the receiver advertises is open to this zone (G.6); without an advertisement all may be. */
+/**
+ * One of the ways that the receiver advertises is open to this zone (G.6); without an advertisement all may be. Where
+ * we have no say in DS, a signed zone may be secure or not.
+ */
 static bool can_bootstrap(const struct msa_parent *p)
 {
-	unsigned open = MSA_METHOD_MANUAL |
-			(p->seen.want[MSA_SHOWN_DS].count > 0 ? MSA_METHOD_APEX : MSA_METHOD_NS | MSA_METHOD_UNSIGNED);
+	bool has_ds = p->seen.want[MSA_SHOWN_DS].count > 0;
+	bool is_signed = p->zone->dnskey != NULL && p->zone->dnskey->count > 0;
+	unsigned open = MSA_METHOD_MANUAL | (has_ds || is_signed ? MSA_METHOD_APEX : 0u) |
+			(has_ds ? 0u : MSA_METHOD_NS | MSA_METHOD_UNSIGNED);
 
 	return p->run->methods == 0 || (p->run->methods & open) != 0;
 }

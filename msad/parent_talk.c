@@ -354,7 +354,9 @@ static void uploaded(struct msa_core *c, struct msa_parent *p, enum msa_meaning 
 {
 	char text[MSA_TEXT_MAX];
 
-	if (meaning != MSA_MEANS_ACCEPTED && meaning != MSA_MEANS_RESIGN)
+	/* Whoever says that it has to wait has got it, and is given time. */
+	if (meaning != MSA_MEANS_ACCEPTED && meaning != MSA_MEANS_RESIGN && meaning != MSA_MEANS_WAIT &&
+	    meaning != MSA_MEANS_PERSON)
 		note_unsent(c, p);
 	if (meaning == MSA_MEANS_ACCEPTED) {
 		msp_log(c->log, MSP_LOG_NOTICE, "parent-key-handed-in", MSP_F_STR("zone", MSP_NAME(&p->zone->name)),

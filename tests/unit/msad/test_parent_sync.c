@@ -485,6 +485,39 @@ static void a_key_is_made_only_where_it_is_of_use(void **state)
 	}
 }
 
+/** Who does not sign has no say in DS, and cannot tell that there are none: a signed zone may be secure. */
+static void who_does_not_sign_a_signed_zone_has_its_key_trusted_too(void **state)
+{
+	static const struct pw_name at_apex[] = {
+		{ "child._dsync.example.", MSP_TYPE_DSYNC, "child._dsync.example. 60 DSYNC ANY 2 5353 recv.example.",
+		  MSP_LOOKUP_SECURE, NULL },
+		{ "recv.example.", MSP_TYPE_SVCB, "recv.example. 60 SVCB 1 . key65282=\"at-apex\"", MSP_LOOKUP_SECURE,
+		  NULL },
+		{ NULL, 0, NULL, MSP_LOOKUP_SECURE, NULL },
+	};
+	struct msp_hsync h;
+	uint8_t mem[600];
+	struct msp_wr wr;
+	struct pw *w = pw_new();
+
+	(void)state;
+	msp_rrset_free(&w->hsync);
+	T_OK(msp_rrset_new(&w->zone, MSP_TYPE_HSYNC_DEFAULT, 300, &w->hsync));
+	T_OK(msp_hsync_scan(msp_span_str("ON AGENT NO msa.a.test."), NULL, &h, NULL));
+	msp_wr_init(&wr, mem, sizeof(mem));
+	msp_hsync_write(&wr, &h);
+	T_OK(msp_rrset_add(w->hsync, msp_wr_span(&wr)));
+	trusted(w);
+	w->names = at_apex;
+	pw_view(w);
+	pw_run(w, HOUR);
+	assert_true(pw_parent(w)->is_done);
+	assert_string_equal(pw_parent(w)->key_why, "");
+	assert_int_equal(w->seen[PW_INQUIRY], 1);
+	assert_int_equal(pw_parent(w)->key_state, MSP_KEYSTATE_TRUSTED);
+	pw_free(&w);
+}
+
 /** A parent that does not want the key: said once, asked once a day; and what must be told is told all the same. */
 static void a_key_that_is_not_wanted_stops_nothing(void **state)
 {
@@ -516,6 +549,16 @@ static void a_key_that_is_not_wanted_stops_nothing(void **state)
 		pw_run(w, 25 * HOUR);
 		assert_string_equal(pw_parent(w)->key_why, "");
 		pw_free(&w);
+		/* Or the parent takes no UPDATE any more: there is no trouble with a key that is of no use. */
+		w = second_provider();
+		w->otherwise = row[i];
+		pw_view(w);
+		pw_run(w, HOUR);
+		assert_string_not_equal(pw_parent(w)->key_why, "");
+		w->names = nothing;
+		pw_run(w, 26 * HOUR);
+		assert_string_equal(pw_parent(w)->key_why, "");
+		pw_free(&w);
 	}
 }
 
@@ -534,6 +577,17 @@ static void what_keeps_the_key_from_being_trusted_is_asked_about_ever_more_rarel
 		{ { .state = MSP_KEYSTATE_BOOTSTRAP_MANUAL }, false, 1 },
 		{ { .state = MSP_KEYSTATE_UNKNOWN }, false, 2 }, /* takes it, and forgets it */
 		{ { .state = MSP_KEYSTATE_UNKNOWN }, true, 1 },  /* never published */
+		/* what it says to the upload, and knows nothing of it afterwards */
+		{ { .rcode = MSP_RCODE_REFUSED, .ede = MSP_EDE_KEY_NOT_TRUSTED, .state = MSP_KEYSTATE_UNKNOWN },
+		  false,
+		  2 },
+		{ { .rcode = MSP_RCODE_REFUSED, .ede = MSP_EDE_MANUAL_BOOTSTRAP, .state = MSP_KEYSTATE_UNKNOWN },
+		  false,
+		  2 },
+		{ { .rcode = MSP_RCODE_REFUSED, .ede = MSP_EDE_DELEGATION_CHECK, .state = MSP_KEYSTATE_UNKNOWN },
+		  false,
+		  2 },
+		{ { .rcode = MSP_RCODE_SERVFAIL, .state = MSP_KEYSTATE_UNKNOWN }, false, 2 },
 	};
 
 	(void)state;
@@ -1322,6 +1376,7 @@ int main(void)
 		cmocka_unit_test(a_parent_that_forgot_the_key_gets_it_again_within_a_day),
 		cmocka_unit_test(a_restart_asks_once_and_hands_nothing_in_again),
 		cmocka_unit_test(a_key_is_made_only_where_it_is_of_use),
+		cmocka_unit_test(who_does_not_sign_a_signed_zone_has_its_key_trusted_too),
 		cmocka_unit_test(a_key_that_is_not_wanted_stops_nothing),
 		cmocka_unit_test(what_keeps_the_key_from_being_trusted_is_asked_about_ever_more_rarely),
 		cmocka_unit_test(lost_messages_are_sent_again_with_doubled_patience_and_fresh_signatures),
