@@ -306,6 +306,7 @@ static enum msp_err decide(struct prt_books *b, const struct msp_name *parent, c
 
 static enum msp_err run_many(struct prt_books *b, struct prt_job *j, struct msp_wall now, bool *changes)
 {
+	const struct prt_head before = b->head;
 	enum msp_err err = MSP_OK;
 
 	for (size_t i = 0; err == MSP_OK && j->err == MSP_OK && i < j->count; i++) {
@@ -316,8 +317,10 @@ static enum msp_err run_many(struct prt_books *b, struct prt_job *j, struct msp_
 		err = decide(b, &j->parent, j->children[i], j->fn, j->args[i], now, &out, &is_made, changes, &j->err);
 		prt_outcome_fini(&out);
 	}
-	if (j->err != MSP_OK)
-		*changes = false; /* one transaction for all of them: all or none */
+	if (j->err != MSP_OK) { /* one transaction for all of them: all or none */
+		*changes = false;
+		b->head = before;
+	}
 	return err;
 }
 

@@ -575,13 +575,14 @@ static enum msp_err source_new(struct prt_importer *i, const struct prt_conf_par
 	return err;
 }
 
-/* One under way goes on with what it began with only if that has stayed; else it begins anew. */
+/* One under way goes on with what it began with only if that has stayed; else it begins anew. Before it asks it reads
+ * the books, for whichever primary, and the store may take its time: the loop does not wait for that. */
 static void use(struct source *s, const struct prt_conf_parent *parent)
 {
 	bool is_same = s->settings != NULL && msp_addr_equal(&s->parent->primary.addr, &parent->primary.addr) &&
 		       msp_name_equal(&s->parent->primary.tsig_key, &parent->primary.tsig_key);
 
-	if (s->phase != IDLE && (!is_same || s->phase < READING)) /* the key may be another one */
+	if (s->phase > BEGINNING && (!is_same || s->phase < READING)) /* the key may be another one */
 		clean_up(s);
 	prt_settings_unref(&s->settings);
 	s->settings = prt_settings_ref(s->of->app->settings);

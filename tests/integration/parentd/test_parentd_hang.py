@@ -19,12 +19,12 @@ from test_parentd_pg import asked, ns, verified
 class Frozen:
     """A daemon with a zone to serve and with metrics, whose PostgreSQL stands still: connections are there, no answers."""
 
-    def __init__(self, postgres, servers, base):
+    def __init__(self, postgres, servers, base, more="", settings=""):
         postgres.fresh()
         self.pg, self.port = postgres, primaries.free_port()
         conn = postgres.conn_file(f"{base}/conn")
-        self.p = servers(h.Parentd(base, settings=f'metrics : {{ address = "127.0.0.1"; port = {self.port}; }};',
-                                   parent_settings='publish : { how = "primary"; ns = [ "ns.one.test." ]; };',
+        self.p = servers(h.Parentd(base, settings=f'metrics : {{ address = "127.0.0.1"; port = {self.port}; }}; {settings}',
+                                   parent_settings='publish : { how = "primary"; ns = [ "ns.one.test." ]; };' + more,
                                    store=f'store = "postgresql"; store-path = "{conn}";')).start()
         self.key = h.ChildKey()
         self.p.add_child(keys=[self.key])
@@ -111,6 +111,30 @@ def test_a_server_that_hangs_holds_up_nobody_who_does_not_need_it(postgres, serv
     assert h.wait_for(lambda: x.p.update(x.key, h.replace_ns(h.CHILD, ns(2))).rcode == "NOERROR", message="granted again")
     assert verified(x.p) > before
     h.wait_for(lambda: "ns.two.test." in x.soa().to_text(), message="the new zone is served")
+
+
+def test_a_reload_does_not_wait_for_an_import_that_waits(postgres, servers, base):  # noqa: F811
+    """The command that was given before it still waits when the new settings are there."""
+    h.write(f"{base}/tsig", primaries.SECRET + "\n", 0o600)
+    x = Frozen(postgres, servers, base,
+               f'primary : {{ address = "127.0.0.1"; port = {primaries.free_port()}; tsig-key = "{primaries.KEY}"; interval = 3600; }};',
+               f'tsig-keys = ( {{ name = "{primaries.KEY}"; algorithm = "hmac-sha256"; secret-file = "{base}/tsig"; }} );')
+    h.wait_for(lambda: not x.p.ctl("parent list")[0]["being_read"], message="at rest")
+    postgres.freeze()
+    try:
+        waiting = Asked(x.p, "parent show", child=h.CHILD)
+        assert x.soa().rcode() == 0
+        x.p.ctl("parent import")
+        h.wait_for(lambda: x.p.ctl("parent list")[0]["being_read"], message="the import waits for the books")
+        x.p.reload()
+        for _ in range(3):
+            assert x.soa().rcode() == 0 and x.p.ctl("parent list")[0]["being_read"]
+        assert waiting.is_alive()
+    finally:
+        postgres.thaw()
+    waiting.join(120)
+    h.wait_for(lambda: not x.p.ctl("parent list")[0]["being_read"], message="at rest again")
+    assert x.p.stop() == 0
 
 
 def test_commands_that_wait_at_the_stop_are_dropped(postgres, servers, base):  # noqa: F811

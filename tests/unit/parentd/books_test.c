@@ -477,6 +477,8 @@ static void many_are_made_at_once_or_not_at_all(void **state)
 
 	T_ERR(make_many(f, 0, 500, 400), MSP_ELIMIT);
 	assert_int_equal(trail_length(f), 0);
+	assert_true(prt_books_stats(f->books).last_seq == 0);
+	assert_true(prt_books_stats(f->books).children == 0);
 	T_ERR(prt_books_peek_raw(f->books, &first, &(struct msp_buf){ .cap = 1024 }), MSP_ENOTFOUND);
 	T_OK(make_many(f, 0, 500, NOBODY));
 	assert_int_equal(trail_length(f), 500);
