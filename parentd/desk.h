@@ -125,16 +125,6 @@ MSP_CHECKED enum msp_err prt_desk_published_by(struct prt_child *c, const char *
 					       struct msp_wall now, struct prt_outcome *out);
 MSP_CHECKED enum msp_err prt_desk_refused_by(struct prt_child *c, const char *backend, const char *why,
 					     struct msp_wall now, struct prt_outcome *out);
-MSP_CHECKED static inline enum msp_err prt_desk_published(struct prt_child *c, const struct prt_delegation *d,
-							  struct msp_wall now, struct prt_outcome *out)
-{
-	return prt_desk_published_by(c, "", d, now, out);
-}
-MSP_CHECKED static inline enum msp_err prt_desk_publish_failed(struct prt_child *c, const char *why,
-							       struct msp_wall now, struct prt_outcome *out)
-{
-	return prt_desk_refused_by(c, "", why, now, out);
-}
 /**
  * These books alone are the parent: with no backend, and no zone that is read, what is accepted is what the parent has.
  * NEED_PUBLISH is taken back, and the entry of the acceptance stands for that of the publication.

@@ -328,10 +328,10 @@ static void happen(struct life *l, enum kind kind, unsigned how)
 		prt_delegation_clear(&d);
 		break;
 	case PUBLISHED:
-		(void)!prt_desk_published(&l->c, &l->registered, l->now, &l->o);
+		(void)!prt_desk_published_by(&l->c, "", &l->registered, l->now, &l->o);
 		break;
 	case FAILED:
-		(void)!prt_desk_publish_failed(&l->c, "never", l->now, &l->o);
+		(void)!prt_desk_refused_by(&l->c, "", "never", l->now, &l->o);
 		break;
 	case NOTIFIED:
 		(void)prt_desk_may_scan(&l->c, l->now);

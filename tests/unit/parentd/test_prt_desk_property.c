@@ -962,10 +962,10 @@ static void parent(struct life *l)
 		else
 			assert_true(is_trust_as_before(l));
 	} else if (verb == 1) {
-		T_OK(prt_desk_publish_failed(&l->d.c, "never", l->d.now, &l->d.o));
+		T_OK(prt_desk_refused_by(&l->d.c, "", "never", l->d.now, &l->d.o));
 		assert_true(is_registered_as_before(l) || prt_delegation_equal(&l->published, &l->d.c.registered));
 	} else {
-		T_OK(prt_desk_published(&l->d.c, &l->registered, l->d.now, &l->d.o));
+		T_OK(prt_desk_published_by(&l->d.c, "", &l->registered, l->d.now, &l->d.o));
 		assert_true(is_registered_as_before(l));
 	}
 	desk_restart(&l->d);
