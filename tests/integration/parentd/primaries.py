@@ -200,3 +200,33 @@ zone-metadata-cache-ttl=0
 
 
 KINDS = {"bind": Bind, "knot": Knot, "pdns": Pdns}
+
+
+def knot_secondary(d, port, zone, up):
+    """Configuration of a Knot in directory d that takes the zone from `up`, with the key."""
+    h.write(f"{d}/knot.conf", f"""server:
+    listen: 127.0.0.1@{port}
+    rundir: {d}
+database:
+    storage: {d}
+log:
+  - target: stdout
+    any: info
+key:
+  - id: {KEY}
+    algorithm: hmac-sha256
+    secret: {SECRET}
+remote:
+  - id: up
+    address: {up.addr}@{up.port}
+    key: {KEY}
+acl:
+  - id: up
+    key: {KEY}
+    action: notify
+zone:
+  - domain: {zone}
+    storage: {d}
+    master: up
+    acl: up
+""")

@@ -288,32 +288,7 @@ def test_a_real_secondary_takes_the_zone(servers, base):
     d, port = os.path.join(str(base), "secondary"), primaries.free_port()
     os.makedirs(d)
     p = parentd(servers, base, PRIMARY.replace("@PORT@", str(port)))
-    h.write(f"{d}/knot.conf", f"""server:
-    listen: 127.0.0.1@{port}
-    rundir: {d}
-database:
-    storage: {d}
-log:
-  - target: stdout
-    any: info
-key:
-  - id: {primaries.KEY}
-    algorithm: hmac-sha256
-    secret: {primaries.SECRET}
-remote:
-  - id: up
-    address: {p.addr}@{p.port}
-    key: {primaries.KEY}
-acl:
-  - id: up
-    key: {primaries.KEY}
-    action: notify
-zone:
-  - domain: {PLAIN}
-    storage: {d}
-    master: up
-    acl: up
-""")
+    primaries.knot_secondary(d, port, PLAIN, p)
 
     class Secondary(primaries.Primary):
         def start(self):

@@ -161,32 +161,7 @@ class Secondary(primaries.Primary):
     def start_at(self, up):
         d = self.dir
         if self.kind == "knot":
-            h.write(f"{d}/knot.conf", f"""server:
-    listen: {self.addr}@{self.port}
-    rundir: {d}
-database:
-    storage: {d}
-log:
-  - target: stdout
-    any: info
-key:
-  - id: {primaries.KEY}
-    algorithm: hmac-sha256
-    secret: {primaries.SECRET}
-remote:
-  - id: up
-    address: {up.addr}@{up.port}
-    key: {primaries.KEY}
-acl:
-  - id: up
-    key: {primaries.KEY}
-    action: notify
-zone:
-  - domain: {PLAIN}
-    storage: {d}
-    master: up
-    acl: up
-""")
+            primaries.knot_secondary(d, self.port, PLAIN, up)
             return self.spawn("knotd", "-c", f"{d}/knot.conf")
         h.write(f"{d}/named.conf", f"""options {{
   directory "{d}"; pid-file "{d}/named.pid"; session-keyfile "{d}/session.key"; managed-keys-directory "{d}"; lock-file none;
